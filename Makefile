@@ -1,0 +1,92 @@
+# vecseg: dense vectors in PostgreSQL.
+#
+#   make                  build the extension
+#   make install          install it into the server that PG_CONFIG points to
+#   make setup            install the Debian packages that building and testing need
+#   make demo             load real data into a private server and query it
+#   make demo-stop        stop and remove the demo server
+#   make test             build, install, run every test
+#   make test-regress     SQL scripts only          [REGRESS="basic types"]
+#   make test-isolation   concurrency specs only    [ISOLATION="update"]
+#   make test-tap         crash, replication, ...   [TESTS="t/003_crash.pl"]
+#   make test-hard        the TAP tests with longer rounds
+#   make test-server-suites   PostgreSQL's own suites, on vecseg tables
+#                         [SUITES="regress isolation recovery subscription"]
+#   make bench            measure against heap tables and the disk  [ROWS=200000]
+#
+# PGVER=16 or PG_CONFIG=/path/to/pg_config chooses the server; WERROR=1 turns
+# warnings into errors.
+
+ifdef PGVER
+PG_CONFIG ?= /usr/lib/postgresql/$(PGVER)/bin/pg_config
+endif
+PG_CONFIG ?= $(or $(shell command -v pg_config), \
+	$(lastword $(shell ls -v /usr/lib/postgresql/*/bin/pg_config 2>/dev/null)))
+
+MODULE_big = vecseg
+EXTENSION = vecseg
+DATA = $(wildcard sql/vecseg--*.sql)
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+EXTRA_CLEAN = $(wildcard src/*.[od] src/*/*.[od]) src/.built-for-*
+
+# The server's own headers are not clean with the two warnings left out.
+PG_CPPFLAGS = -I$(srcdir)/src -MMD -MP
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+	$(if $(filter 1,$(WERROR)),-Werror)
+SHLIB_LINK += -luring
+
+# No bitcode; and dependencies come from -MMD, whatever the server was built with.
+override with_llvm = no
+override autodepend = no
+NO_INSTALLCHECK = 1
+
+.DEFAULT_GOAL := all
+
+# Before `make setup` there may be no server headers: the targets that do not
+# compile must work all the same.
+PGXS := $(wildcard $(if $(PG_CONFIG),$(shell $(PG_CONFIG) --pgxs 2>/dev/null)))
+ifneq ($(PGXS),)
+include $(PGXS)
+
+# Objects of another server version are of no use.
+BUILT_FOR = src/.built-for-$(VERSION)
+$(OBJS): $(BUILT_FOR)
+$(BUILT_FOR):
+	@rm -f src/.built-for-*
+	@touch $@
+
+-include $(OBJS:.o=.d)
+else
+all install uninstall clean:
+	$(error no PostgreSQL server headers found; run "make setup" first, or set PG_CONFIG)
+endif
+
+setup:
+	@test/setup.sh
+
+demo:
+	@test/demo.sh
+
+demo-stop:
+	@test/demo.sh stop
+
+test:
+	@test/run.sh
+
+test-regress test-isolation test-tap:
+	@test/run.sh $(@:test-%=%)
+
+test-hard:
+	@VECSEG_TEST_HARD=1 test/run.sh tap
+
+test-server-suites:
+	@test/server_suites.sh $(SUITES)
+
+bench:
+	@test/bench/run.sh
+
+help:
+	@sed -n 's/^#   make/  make/p' Makefile
+
+.PHONY: all install uninstall clean setup demo demo-stop test test-regress \
+	test-isolation test-tap test-hard test-server-suites bench help

@@ -1,0 +1,280 @@
+/*-------------------------------------------------------------------------
+ *
+ * handler.c
+ *	  The table access method "vecseg": heap, with large values in segments.
+ *
+ * Rows are heap tuples in shared buffers, so everything about them is
+ * heapam's: visibility, locking, HOT, vacuum, indexes, scans.  The routine
+ * is a copy of heapam's in which the callbacks that store rows first move
+ * large values to the segment store (toast.c), and those that heapam only
+ * runs on tables called heap are wrapped (ddl.c).
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/tableam.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "storage/bufmgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "am/am.h"
+#include "compat.h"
+#include "vecseg.h"
+
+PG_FUNCTION_INFO_V1(vecseg_handler);
+
+static TableAmRoutine vecseg_methods;
+
+/* heapam's own callbacks */
+const TableAmRoutine *
+vecseg_heap_routine(void)
+{
+	return GetHeapamTableAmRoutine();
+}
+
+/* Is an open relation's access method ours? */
+bool
+vecseg_is_vecseg_table(Relation rel)
+{
+	return rel->rd_tableam == &vecseg_methods;
+}
+
+static bool
+options_no_logical(int options)
+{
+	return (options & HEAP_INSERT_NO_LOGICAL) != 0;
+}
+
+/*
+ * The slot's row, as it was given, must show what insertion wrote to the
+ * header of the row stored in its place.
+ */
+static void
+copy_header(HeapTuple to, HeapTuple from)
+{
+	to->t_self = from->t_self;
+	if (to == from)
+		return;
+	to->t_data->t_choice = from->t_data->t_choice;
+	to->t_data->t_ctid = from->t_data->t_ctid;
+	to->t_data->t_infomask = (to->t_data->t_infomask & ~HEAP_XACT_MASK) |
+							 (from->t_data->t_infomask & HEAP_XACT_MASK);
+	to->t_data->t_infomask2 = (to->t_data->t_infomask2 & ~HEAP2_XACT_MASK) |
+							  (from->t_data->t_infomask2 & HEAP2_XACT_MASK);
+}
+
+/* A slot's row, on its way into the table */
+static HeapTuple
+take_row(Relation rel, TupleTableSlot *slot, bool *should_free)
+{
+	HeapTuple tuple = ExecFetchSlotHeapTuple(slot, true, should_free);
+
+	slot->tts_tableOid = RelationGetRelid(rel);
+	tuple->t_tableOid = slot->tts_tableOid;
+	return tuple;
+}
+
+/* Let the slot know where its row is now. */
+static void
+put_back_row(TupleTableSlot *slot, HeapTuple tuple, bool should_free)
+{
+	ItemPointerCopy(&tuple->t_self, &slot->tts_tid);
+	if (should_free)
+		pfree(tuple);
+}
+
+/* Insert one row; specToken is used with HEAP_INSERT_SPECULATIVE only. */
+static void
+insert_row(Relation rel, TupleTableSlot *slot, CommandId cid, int options,
+		   BulkInsertState bistate, uint32 specToken)
+{
+	bool should_free = true;
+	HeapTuple tuple = take_row(rel, slot, &should_free);
+	MemoryContext oldcontext = vecseg_toast_begin();
+
+	PG_TRY();
+	{
+		HeapTuple stored =
+			vecseg_toast_tuple(rel, tuple, NULL, options_no_logical(options));
+
+		if ((options & HEAP_INSERT_SPECULATIVE) != 0)
+			HeapTupleHeaderSetSpeculativeToken(stored->t_data, specToken);
+		heap_insert(rel, stored, cid, options, bistate);
+		copy_header(tuple, stored);
+	}
+	PG_FINALLY();
+	{
+		vecseg_passthrough_clear();
+	}
+	PG_END_TRY();
+	vecseg_toast_end(oldcontext);
+	put_back_row(slot, tuple, should_free);
+}
+
+static void
+vecseg_tuple_insert(Relation rel, TupleTableSlot *slot, CommandId cid,
+					int options, BulkInsertState bistate)
+{
+	insert_row(rel, slot, cid, options, bistate, 0);
+}
+
+static void
+vecseg_tuple_insert_speculative(Relation rel, TupleTableSlot *slot,
+								CommandId cid, int options,
+								BulkInsertState bistate, uint32 specToken)
+{
+	insert_row(rel, slot, cid, options | HEAP_INSERT_SPECULATIVE, bistate,
+			   specToken);
+}
+
+/*
+ * Insert many rows.  heap_multi_insert() takes slots, so the rows to be
+ * stored are put into slots of their own.
+ */
+static void
+vecseg_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
+					CommandId cid, int options, BulkInsertState bistate)
+{
+	MemoryContext oldcontext = vecseg_toast_begin();
+
+	PG_TRY();
+	{
+		TupleDesc desc = CreateTupleDescCopy(RelationGetDescr(rel));
+		HeapTuple *tuples = palloc(nslots * sizeof(HeapTuple));
+		TupleTableSlot **stored = palloc(nslots * sizeof(TupleTableSlot *));
+		int i;
+
+		for (i = 0; i < nslots; i++)
+			tuples[i] = take_row(rel, slots[i], NULL);
+		vecseg_toast_tuples(rel, tuples, nslots, options_no_logical(options));
+
+		for (i = 0; i < nslots; i++)
+		{
+			stored[i] = MakeTupleTableSlot(desc, &TTSOpsHeapTuple);
+			/* "true" only saves a copy: the slots are never cleared */
+			ExecStoreHeapTuple(tuples[i], stored[i], true);
+		}
+		heap_multi_insert(rel, stored, nslots, cid, options, bistate);
+		for (i = 0; i < nslots; i++)
+			slots[i]->tts_tid = stored[i]->tts_tid;
+	}
+	PG_FINALLY();
+	{
+		vecseg_passthrough_clear();
+	}
+	PG_END_TRY();
+	vecseg_toast_end(oldcontext);
+}
+
+/*
+ * The version of a row that an update replaces, copied, if it has values out
+ * of line, which the update may keep; else NULL.  (If it is gone, heap_update()
+ * will notice.)
+ */
+static HeapTuple
+fetch_old_row(Relation rel, ItemPointer tid)
+{
+	HeapTupleData tuple;
+	HeapTuple result = NULL;
+	Buffer buffer;
+
+	tuple.t_self = *tid;
+	if (!heap_fetch(rel, SnapshotAny, &tuple, &buffer, false))
+		return NULL;
+	if (HeapTupleHasExternal(&tuple))
+		result = heap_copytuple(&tuple);
+	ReleaseBuffer(buffer);
+	return result;
+}
+
+static TM_Result
+vecseg_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
+					CommandId cid, Snapshot snapshot, Snapshot crosscheck,
+					bool wait, TM_FailureData *tmfd, LockTupleMode *lockmode,
+					bool *update_indexes)
+{
+	bool should_free = true;
+	HeapTuple tuple = take_row(rel, slot, &should_free);
+	MemoryContext oldcontext = vecseg_toast_begin();
+	volatile TM_Result result = TM_Ok;
+
+	PG_TRY();
+	{
+		HeapTuple stored =
+			vecseg_toast_tuple(rel, tuple, fetch_old_row(rel, otid), false);
+
+		result = heap_update(rel, otid, stored, cid, crosscheck, wait, tmfd,
+							 lockmode);
+		*update_indexes = result == TM_Ok && !HeapTupleIsHeapOnly(stored);
+		copy_header(tuple, stored);
+	}
+	PG_FINALLY();
+	{
+		vecseg_passthrough_clear();
+	}
+	PG_END_TRY();
+	vecseg_toast_end(oldcontext);
+	put_back_row(slot, tuple, should_free);
+	return result;
+}
+
+/*
+ * Refuse a new table early when its changes could not be recovered after a
+ * crash, then let heapam make the file.
+ */
+static void
+vecseg_relation_set_new_filenode(Relation rel,
+								 const RelFileLocator *newrlocator,
+								 char persistence, TransactionId *freezeXid,
+								 MultiXactId *minmulti)
+{
+	vecseg_require_preload();
+	vecseg_heap_routine()->relation_set_new_filenode(
+		rel, newrlocator, persistence, freezeXid, minmulti);
+}
+
+static Oid
+vecseg_relation_toast_am(Relation rel)
+{
+	return vecseg_segment_am_oid(false);
+}
+
+Datum
+vecseg_handler(PG_FUNCTION_ARGS)
+{
+	if (vecseg_methods.type != T_TableAmRoutine)
+	{
+		vecseg_methods = *vecseg_heap_routine();
+		vecseg_methods.scan_begin = vecseg_scan_begin;
+		vecseg_methods.scan_end = vecseg_scan_end;
+		vecseg_methods.scan_rescan = vecseg_scan_rescan;
+		vecseg_methods.scan_getnextslot = vecseg_scan_getnextslot;
+		vecseg_methods.scan_getnextslot_tidrange =
+			vecseg_scan_getnextslot_tidrange;
+		vecseg_methods.scan_bitmap_next_block = vecseg_scan_bitmap_next_block;
+		vecseg_methods.scan_bitmap_next_tuple = vecseg_scan_bitmap_next_tuple;
+		vecseg_methods.scan_sample_next_block = vecseg_scan_sample_next_block;
+		vecseg_methods.scan_sample_next_tuple = vecseg_scan_sample_next_tuple;
+		vecseg_methods.tuple_insert = vecseg_tuple_insert;
+		vecseg_methods.tuple_insert_speculative =
+			vecseg_tuple_insert_speculative;
+		vecseg_methods.multi_insert = vecseg_multi_insert;
+		vecseg_methods.tuple_update = vecseg_tuple_update;
+		vecseg_methods.relation_set_new_filenode =
+			vecseg_relation_set_new_filenode;
+		vecseg_methods.relation_copy_for_cluster = vecseg_copy_for_cluster;
+		vecseg_methods.index_build_range_scan = vecseg_index_build_range_scan;
+		vecseg_methods.index_validate_scan = vecseg_index_validate_scan;
+		vecseg_methods.relation_toast_am = vecseg_relation_toast_am;
+		vecseg_ddl_init();
+	}
+	PG_RETURN_POINTER(&vecseg_methods);
+}

@@ -1,0 +1,416 @@
+/*-------------------------------------------------------------------------
+ *
+ * window.c
+ *	  Rows on their way to the executor, with the reads of their vectors in
+ *	  flight.
+ *
+ * See window.h.  The rows are in a circular array; neighbours on one page
+ * share a pin, which the last of them gives up.  A window pins few pages, to
+ * leave others their buffers; rows on further pages are copied.  The values
+ * are a VecsegReader's.  Of a row whose values are wanted, the first value's
+ * number in the reader and the set of columns are kept; the values' numbers are
+ * consecutive.
+ *
+ * The window starts small, so that a LIMIT does not read far ahead, and
+ * doubles each time so many rows as half of it were taken, up to its most rows
+ * or vecseg.read_ahead bytes of values.  A large window is refilled, and its
+ * reads are submitted, an eighth at a time: the reads of a submission finish in
+ * the order of their places, so until the first row of it is there most of the
+ * others are, and it is the submissions behind it that keep the disk busy.
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "am/window.h"
+#include "guc.h"
+#include "segment/reader.h"
+
+/* Rows held at first and at most, in a scan of the table and otherwise */
+#define BULK_FIRST_ROWS 8
+#define BULK_MAX_ROWS 4096
+#define FIRST_ROWS 1
+
+/* A window that holds this many rows is refilled by halves. */
+#define SMALL_WINDOW 64
+
+/* Pages pinned at most; fewer if there are few buffers */
+#define MAX_PINS 64
+
+typedef struct WindowRow
+{
+	HeapTupleData tuple;
+	Buffer buffer;		/* InvalidBuffer: the tuple is a copy */
+	bool last_on_page;	/* the next row is on another page: unpin after it */
+	uint64 first_value; /* number in the reader */
+	uint64 columns;		/* bit i: column i of the window's list is read */
+} WindowRow;
+
+struct VecsegWindow
+{
+	Relation rel;
+	Relation toastrel;	  /* NULL: the table has no large values */
+	VecsegReader *reader; /* NULL before the first value */
+	VecsegIoCounters *counters;
+	MemoryContext context;
+	VecsegReadPart part;
+
+	AttrNumber *columns; /* wanted, ascending */
+	int ncolumns;
+
+	WindowRow *rows; /* a circular array */
+	int max_rows;	 /* its length, a power of two */
+	uint64 first;
+	uint64 next;
+	int limit;		 /* rows to hold */
+	int taken;		 /* rows popped since the limit was raised */
+	int unsubmitted; /* rows pushed since the last submission */
+	int pins;		 /* pages pinned */
+	Size bytes;		 /* of copied tuples */
+	bool filling;	 /* until full; then, until there is room for a step, not */
+	uint64 consumed; /* values below this number may be released */
+};
+
+/* A row keeps one bit per wanted column. */
+#define MAX_COLUMNS 64
+
+static void
+set_columns(VecsegWindow *window, const Bitmapset *columns)
+{
+	int attno = -1;
+
+	window->columns = palloc(MAX_COLUMNS * sizeof(AttrNumber));
+	while (columns != NULL && window->ncolumns < MAX_COLUMNS &&
+		   (attno = bms_next_member(columns, attno)) >= 0)
+		window->columns[window->ncolumns++] = attno;
+}
+
+/* Is this a scan of the whole table? */
+static bool
+in_order(const VecsegWindow *window)
+{
+	return window->part == VECSEG_READ_IN_ORDER;
+}
+
+static void
+start_small(VecsegWindow *window)
+{
+	window->limit = in_order(window) ? BULK_FIRST_ROWS : FIRST_ROWS;
+	window->taken = 0;
+	window->unsubmitted = 0;
+	window->filling = true;
+}
+
+static VecsegWindow *
+create_window(Relation rel, const Bitmapset *columns, VecsegReadPart part,
+			  VecsegIoCounters *counters)
+{
+	VecsegWindow *window = palloc0(sizeof(VecsegWindow));
+
+	window->rel = rel;
+	window->counters = counters;
+	window->context = CurrentMemoryContext;
+	window->part = part;
+	window->max_rows = in_order(window) ? BULK_MAX_ROWS : VECSEG_WINDOW_ROWS;
+	window->rows = palloc(window->max_rows * sizeof(WindowRow));
+	start_small(window);
+	set_columns(window, columns);
+	if (OidIsValid(rel->rd_rel->reltoastrelid) && window->ncolumns > 0)
+		window->toastrel =
+			table_open(rel->rd_rel->reltoastrelid, AccessShareLock);
+	return window;
+}
+
+VecsegWindow *
+vecseg_window_create(Relation rel, const Bitmapset *columns, bool most,
+					 VecsegIoCounters *counters)
+{
+	return create_window(rel, columns,
+						 most ? VECSEG_READ_MOST : VECSEG_READ_SOME, counters);
+}
+
+VecsegWindow *
+vecseg_window_create_bulk(Relation rel, const Bitmapset *columns)
+{
+	return create_window(rel, columns, VECSEG_READ_IN_ORDER, NULL);
+}
+
+int
+vecseg_window_rows(const VecsegWindow *window)
+{
+	return (int) (window->next - window->first);
+}
+
+/* Bytes that rows and values in the window take */
+static Size
+bytes_held(const VecsegWindow *window)
+{
+	return window->bytes +
+		   (window->reader == NULL ? 0 : vecseg_reader_bytes(window->reader));
+}
+
+static bool
+at_limit(const VecsegWindow *window)
+{
+	return vecseg_window_rows(window) >= window->limit ||
+		   bytes_held(window) >= (Size) vecseg_read_ahead * 1024;
+}
+
+/* The fraction of a full window that is refilled at a time: one in so many */
+static int
+steps(const VecsegWindow *window)
+{
+	return window->limit <= SMALL_WINDOW ? 2 : 8;
+}
+
+/*
+ * Is it time to add rows?  Always if there are none, even if the value of the
+ * row popped last, which is still in use, takes all of the memory.
+ */
+static bool
+has_room(const VecsegWindow *window)
+{
+	int rows = vecseg_window_rows(window);
+	Size bytes = (Size) vecseg_read_ahead * 1024;
+
+	return rows == 0 ||
+		   (rows <= window->limit - window->limit / steps(window) &&
+			bytes_held(window) <= bytes - bytes / steps(window));
+}
+
+bool
+vecseg_window_full(const VecsegWindow *window)
+{
+	return !window->filling;
+}
+
+int
+vecseg_window_limit(const VecsegWindow *window)
+{
+	return window->limit;
+}
+
+/* Start reading a row's wanted values. */
+static void
+want_values(VecsegWindow *window, WindowRow *row, TupleTableSlot *slot)
+{
+	int i;
+
+	slot_getsomeattrs(slot, window->columns[window->ncolumns - 1]);
+	for (i = 0; i < window->ncolumns; i++)
+	{
+		int attno = window->columns[i];
+		struct varatt_external pointer;
+		uint64 number;
+
+		if (slot->tts_isnull[attno - 1] ||
+			TupleDescAttr(slot->tts_tupleDescriptor, attno - 1)->attlen != -1 ||
+			!VARATT_IS_EXTERNAL_ONDISK(
+				DatumGetPointer(slot->tts_values[attno - 1])))
+			continue;
+		VARATT_EXTERNAL_GET_POINTER(
+			pointer, DatumGetPointer(slot->tts_values[attno - 1]));
+		if (pointer.va_toastrelid != RelationGetRelid(window->toastrel))
+			continue;
+		if (window->reader == NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(window->context);
+
+			window->reader = vecseg_reader_open(window->toastrel, window->part,
+												window->counters);
+			MemoryContextSwitchTo(old);
+		}
+		number =
+			vecseg_reader_add(window->reader, pointer.va_valueid,
+							  VARATT_EXTERNAL_GET_EXTSIZE(pointer) + VARHDRSZ,
+							  VARATT_EXTERNAL_IS_COMPRESSED(pointer));
+		if (row->columns == 0)
+			row->first_value = number;
+		row->columns |= UINT64CONST(1) << i;
+	}
+}
+
+/* Hold a row in the window: by a pin on its page, or as a copy. */
+static void
+hold_row(VecsegWindow *window, WindowRow *row, HeapTuple tuple, Buffer buffer)
+{
+	WindowRow *previous = &window->rows[(window->next - 1) % window->max_rows];
+
+	row->tuple = *tuple;
+	row->buffer = buffer;
+	row->last_on_page = true;
+	if (vecseg_window_rows(window) > 0 && previous->buffer == buffer)
+		previous->last_on_page = false;
+	else if (window->pins < Max(1, Min(MAX_PINS, NBuffers / 64)))
+	{
+		IncrBufferRefCount(buffer);
+		window->pins++;
+	}
+	else
+	{
+		row->tuple.t_data = MemoryContextAlloc(window->context, tuple->t_len);
+		memcpy(row->tuple.t_data, tuple->t_data, tuple->t_len);
+		row->buffer = InvalidBuffer;
+		window->bytes += tuple->t_len;
+	}
+}
+
+/* The row has been returned, or is not wanted. */
+static void
+let_go(VecsegWindow *window, WindowRow *row)
+{
+	if (!BufferIsValid(row->buffer))
+	{
+		pfree(row->tuple.t_data);
+		window->bytes -= row->tuple.t_len;
+	}
+	else if (row->last_on_page)
+	{
+		ReleaseBuffer(row->buffer);
+		window->pins--;
+	}
+}
+
+static void
+submit(VecsegWindow *window)
+{
+	if (window->reader != NULL)
+		vecseg_reader_submit(window->reader);
+	window->unsubmitted = 0;
+}
+
+void
+vecseg_window_push(VecsegWindow *window, TupleTableSlot *slot)
+{
+	BufferHeapTupleTableSlot *bslot = (BufferHeapTupleTableSlot *) slot;
+	WindowRow *row = &window->rows[window->next % window->max_rows];
+
+	Assert(vecseg_window_rows(window) < window->max_rows);
+	row->columns = 0;
+	row->first_value = 0;
+	hold_row(window, row, bslot->base.tuple, bslot->buffer);
+	window->next++;
+	if (window->toastrel != NULL)
+		want_values(window, row, slot);
+
+	window->unsubmitted++;
+	if (at_limit(window))
+		window->filling = false;
+	if (!window->filling ||
+		window->unsubmitted >= Max(SMALL_WINDOW, window->limit / steps(window)))
+		submit(window);
+}
+
+void
+vecseg_window_keep_reading(VecsegWindow *window)
+{
+	if (window->reader != NULL)
+		vecseg_reader_keep_reading(window->reader);
+}
+
+/* Put the values that were read into the slot, for the pointers to them. */
+static void
+replace_pointers(VecsegWindow *window, const WindowRow *row,
+				 TupleTableSlot *slot)
+{
+	uint64 number = row->first_value;
+	int i;
+
+	slot_getsomeattrs(slot, window->columns[window->ncolumns - 1]);
+	for (i = 0; i < window->ncolumns; i++)
+	{
+		if ((row->columns & (UINT64CONST(1) << i)) == 0)
+			continue;
+		slot->tts_values[window->columns[i] - 1] =
+			PointerGetDatum(vecseg_reader_get(window->reader, number++));
+	}
+	window->consumed = number;
+}
+
+/* Put a row into a slot, which then holds it by itself. */
+static void
+store_row(WindowRow *row, TupleTableSlot *slot)
+{
+	BufferHeapTupleTableSlot *bslot = (BufferHeapTupleTableSlot *) slot;
+
+	if (BufferIsValid(row->buffer))
+	{
+		/* pins the page for the slot, unless the slot has it already */
+		bslot->base.tupdata = row->tuple;
+		ExecStoreBufferHeapTuple(&bslot->base.tupdata, slot, row->buffer);
+	}
+	else
+	{
+		ExecForceStoreHeapTuple(&row->tuple, slot, false);
+		slot->tts_tid = row->tuple.t_self;
+	}
+	slot->tts_tableOid = row->tuple.t_tableOid;
+}
+
+bool
+vecseg_window_pop(VecsegWindow *window, TupleTableSlot *slot)
+{
+	WindowRow *row;
+
+	Assert(TTS_IS_BUFFERTUPLE(slot));
+	if (window->reader != NULL)
+		vecseg_reader_release(window->reader, window->consumed);
+	if (vecseg_window_rows(window) == 0)
+	{
+		ExecClearTuple(slot);
+		return false;
+	}
+
+	row = &window->rows[window->first % window->max_rows];
+	store_row(row, slot);
+	let_go(window, row);
+	window->first++;
+	if (row->columns != 0)
+		replace_pointers(window, row, slot);
+
+	window->taken++;
+	if (!window->filling && has_room(window))
+	{
+		window->filling = true;
+		if (window->taken >= window->limit / 2)
+		{
+			window->limit = Min(window->limit * 2, window->max_rows);
+			window->taken = 0;
+		}
+	}
+	return true;
+}
+
+void
+vecseg_window_reset(VecsegWindow *window)
+{
+	for (; window->first < window->next; window->first++)
+		let_go(window, &window->rows[window->first % window->max_rows]);
+	if (window->reader != NULL)
+		vecseg_reader_close(window->reader);
+	window->reader = NULL;
+	window->consumed = 0;
+	start_small(window);
+}
+
+void
+vecseg_window_close(VecsegWindow *window)
+{
+	vecseg_window_reset(window);
+	if (window->toastrel != NULL)
+		table_close(window->toastrel, AccessShareLock);
+	pfree(window->columns);
+	pfree(window->rows);
+	pfree(window);
+}

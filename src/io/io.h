@@ -1,0 +1,123 @@
+/*-------------------------------------------------------------------------
+ *
+ * io.h
+ *	  Batched asynchronous file reads of one backend.
+ *
+ * A queue is the stream of read requests of one reader.  The reader takes
+ * requests, fills them in, starts any number, submits them with one system
+ * call and then waits for them in the order in which the kernel finishes:
+ *
+ *		q = vecseg_io_open(0);
+ *		while (more to read or requests in flight)
+ *		{
+ *			while (more to read && (r = vecseg_io_get_request(q)) != NULL)
+ *			{
+ *				r->fd = fd; r->offset = offset; r->length = length;
+ *				r->caller = my_pointer;
+ *				vecseg_io_start(q, r);
+ *			}
+ *			vecseg_io_submit(q);
+ *			r = vecseg_io_wait(q);
+ *			... look at r->result, use r->buffer ...
+ *			vecseg_io_release(q, r);
+ *		}
+ *		vecseg_io_close(q);
+ *
+ * Two methods stand behind the same calls, io_uring and a synchronous one
+ * that prefetches; they differ in speed only.  Errors of a read are reported
+ * in the request, because only the caller can name the relation.
+ *
+ * What the caller has to keep:
+ *
+ * - A request's fd stays open, and the same file, until vecseg_io_wait() has
+ *	 returned the request or the queue is closed: the remainder of a short
+ *	 read is asked for again, and the synchronous method reads at wait time.
+ *	 So don't take it from fd.c's virtual files, which may be closed and
+ *	 reused at any time.  A queue that is closed reads no more, hence after an
+ *	 ERROR fds may be closed in any order.
+ *
+ * - A queue belongs to the CurrentResourceOwner at open.  When that is
+ *	 released, by (sub)transaction abort or by dropping a portal, the queue is
+ *	 closed and the pointers to it and to its requests are dead.  Close it
+ *	 before the owner commits; a queue left open then is warned about.
+ *
+ * vecseg_io_open(), _get_request() and _wait() can raise an ERROR, the others
+ * cannot.
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VECSEG_IO_H
+#define VECSEG_IO_H
+
+/*
+ * Size of a request's buffer, the longest single read.  Long enough that a
+ * disk's cost per request no longer matters, and the kernel's usual readahead
+ * window (read_ahead_kb = 128): a longer buffered read would be fetched in
+ * several steps, one after the other.
+ */
+#define VECSEG_IO_BUFFER_SIZE (128 * 1024)
+
+/* Upper bound of a queue's depth */
+#define VECSEG_IO_MAX_DEPTH 1024
+
+typedef struct VecsegIoQueue VecsegIoQueue;
+
+/* One read.  Belongs to the queue from start until returned by wait. */
+typedef struct VecsegIoRequest
+{
+	int fd;		   /* kernel file descriptor */
+	off_t offset;  /* byte offset in file */
+	uint32 length; /* bytes wanted, 1..VECSEG_IO_BUFFER_SIZE */
+	char *buffer;  /* set by vecseg_io_get_request() */
+	int result;	   /* length if all was read, fewer when EOF came
+								 * first, -errno on failure */
+	void *caller;  /* caller's own, untouched */
+} VecsegIoRequest;
+
+typedef struct VecsegIoStats
+{
+	uint64 wait_usec; /* time blocked waiting for the disk */
+	int max_in_flight;
+} VecsegIoStats;
+
+/* depth: most requests in use at a time; 0 means vecseg.io_depth */
+extern VecsegIoQueue *vecseg_io_open(int depth);
+
+/* NULL when all requests are in use: held, in flight or not yet released */
+extern VecsegIoRequest *vecseg_io_get_request(VecsegIoQueue *queue);
+
+/* Put the request aside for the next submission. */
+extern void vecseg_io_start(VecsegIoQueue *queue, VecsegIoRequest *request);
+
+/* Hand all started requests to the kernel; does not wait for them. */
+extern void vecseg_io_submit(VecsegIoQueue *queue);
+
+/*
+ * Next finished request, in any order; NULL when none is started or in
+ * flight.  Blocks interruptibly; submits first if it has to block.
+ */
+extern VecsegIoRequest *vecseg_io_wait(VecsegIoQueue *queue);
+
+/*
+ * The same without blocking: NULL when none has finished.
+ */
+extern VecsegIoRequest *vecseg_io_poll(VecsegIoQueue *queue);
+
+/* Give back a request that is not in flight, with its buffer. */
+extern void vecseg_io_release(VecsegIoQueue *queue, VecsegIoRequest *request);
+
+/* Cancel what is in flight and free the queue. */
+extern void vecseg_io_close(VecsegIoQueue *queue);
+
+/*
+ * Do reads overlap without the page cache's help?  If not, O_DIRECT must not
+ * be used: prefetching would read everything twice.
+ */
+extern bool vecseg_io_is_async(const VecsegIoQueue *queue);
+
+/* Valid until the queue is closed */
+extern const VecsegIoStats *vecseg_io_stats(const VecsegIoQueue *queue);
+
+#endif /* VECSEG_IO_H */

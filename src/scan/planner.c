@@ -1,0 +1,92 @@
+/*-------------------------------------------------------------------------
+ *
+ * planner.c
+ *	  Hooks into the planner.
+ *
+ * Before planning, calls of vecseg_scroll and vecseg_retrieve are replaced by
+ * queries (inline.c); while planning, Vecseg Scans are offered (paths.c).
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "optimizer/paths.h"
+#include "optimizer/planner.h"
+#include "utils/syscache.h"
+
+#include "guc.h"
+#include "scan/custom.h"
+#include "scan/inline.h"
+#include "scan/scan.h"
+
+static planner_hook_type previous_planner = NULL;
+static set_rel_pathlist_hook_type previous_set_rel_pathlist = NULL;
+
+/* What the replaced calls depended on, the plan depends on. */
+static void
+add_dependencies(PlannedStmt *plan, const VecsegInlined *inlined)
+{
+	ListCell *cell;
+
+	plan->dependsOnRole |= inlined->depends_on_role;
+	plan->invalItems = list_concat(plan->invalItems, inlined->glob->invalItems);
+	foreach(cell, inlined->functions)
+	{
+		PlanInvalItem *item = makeNode(PlanInvalItem);
+
+		item->cacheId = PROCOID;
+		item->hashValue =
+			GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(lfirst_oid(cell)));
+		plan->invalItems = lappend(plan->invalItems, item);
+	}
+}
+
+static PlannedStmt *
+vecseg_planner(Query *parse, const char *query_string, int cursorOptions,
+			   ParamListInfo boundParams)
+{
+	VecsegInlined inlined = { 0 };
+	PlannedStmt *plan;
+
+	inlined.glob = makeNode(PlannerGlobal);
+	inlined.glob->boundParams = boundParams;
+	if (vecseg_enable_custom_scan)
+		vecseg_inline_calls(parse, &inlined);
+
+	if (previous_planner != NULL)
+		plan =
+			previous_planner(parse, query_string, cursorOptions, boundParams);
+	else
+		plan =
+			standard_planner(parse, query_string, cursorOptions, boundParams);
+	add_dependencies(plan, &inlined);
+	vecseg_mark_plan(plan);
+	return plan;
+}
+
+static void
+vecseg_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
+						RangeTblEntry *rte)
+{
+	if (previous_set_rel_pathlist != NULL)
+		previous_set_rel_pathlist(root, rel, rti, rte);
+	if (vecseg_enable_custom_scan && rte->rtekind == RTE_RELATION &&
+		!rte->inh && rte->tablesample == NULL &&
+		(rte->relkind == RELKIND_RELATION || rte->relkind == RELKIND_MATVIEW) &&
+		!IS_DUMMY_REL(rel))
+		vecseg_add_paths(root, rel, rte);
+}
+
+/* To be called from _PG_init(). */
+void
+vecseg_planner_init(void)
+{
+	RegisterCustomScanMethods(&vecseg_scan_methods);
+	previous_planner = planner_hook;
+	planner_hook = vecseg_planner;
+	previous_set_rel_pathlist = set_rel_pathlist_hook;
+	set_rel_pathlist_hook = vecseg_set_rel_pathlist;
+}

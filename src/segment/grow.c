@@ -1,0 +1,247 @@
+/*-------------------------------------------------------------------------
+ *
+ * grow.c
+ *	  Adding segments to a store.
+ *
+ * The file is extended by zeros to the segment's end before the directory
+ * names it, so that running out of disk space is an error here, with nothing
+ * changed, and not later when a page is evicted.
+ *
+ * Segments are added under the relation's extension lock; see space.c for the
+ * order of locks.
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "storage/smgr.h"
+#include "utils/rel.h"
+
+#include "segment/space.h"
+#include "wal/record.h"
+
+/*
+ * Make sure the file reaches the given block.  Zeros are written, not a hole
+ * left, so that the space is really there.
+ */
+static void
+extend_file(Relation rel, BlockNumber end)
+{
+	PGAlignedBlock zero;
+	BlockNumber block;
+
+	memset(zero.data, 0, BLCKSZ);
+	for (block = RelationGetNumberOfBlocks(rel); block < end; block++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		smgrextend(RelationGetSmgr(rel), MAIN_FORKNUM, block, zero.data, false);
+	}
+}
+
+/*
+ * A new page in an exclusively locked buffer.  The file must reach it, but
+ * its content there is not read.
+ */
+static Buffer
+new_page(Relation rel, BlockNumber block)
+{
+	return ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK,
+							  NULL);
+}
+
+static void
+create_meta_page(Relation rel)
+{
+	Buffer buffer;
+
+	extend_file(rel, VECSEG_META_BLOCK + 1);
+	buffer = new_page(rel, VECSEG_META_BLOCK);
+
+	START_CRIT_SECTION();
+	vecseg_meta_init(BufferGetPage(buffer));
+	MarkBufferDirty(buffer);
+	if (RelationNeedsWAL(rel))
+		vecseg_log_init(buffer);
+	END_CRIT_SECTION();
+
+	UnlockReleaseBuffer(buffer);
+}
+
+/*
+ * The meta page, pinned and locked.  It is made when missing: the file is
+ * empty, or was extended but the record was not written before a crash.
+ * Caller holds the extension lock.
+ */
+static Buffer
+lock_meta_page(Relation rel)
+{
+	Buffer buffer;
+
+	if (RelationGetNumberOfBlocks(rel) == 0)
+		create_meta_page(rel);
+	else
+	{
+		bool is_new;
+
+		buffer = ReadBuffer(rel, VECSEG_META_BLOCK);
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		is_new = PageIsNew(BufferGetPage(buffer));
+		UnlockReleaseBuffer(buffer);
+		if (is_new)
+			create_meta_page(rel);
+	}
+	return vecseg_store_read_page(rel, VECSEG_META_BLOCK, BUFFER_LOCK_EXCLUSIVE,
+								  VECSEG_PAGE_META);
+}
+
+static void
+error_store_full(Relation rel)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+		 errmsg("cannot store more values in segment relation \"%s\"",
+				RelationGetRelationName(rel)),
+		 errdetail("One table can hold at most 2^32 values and 2^32 blocks."),
+		 errhint("Partition the table.")));
+}
+
+/*
+ * Make empty data pages of what the file already has of a new segment: pages
+ * of a segment that was dropped when a crash kept the file from being
+ * truncated, or zeros from one that a crash kept from being added.  They
+ * might be taken for pages of the new segment.
+ */
+static void
+clear_blocks(Relation rel, BlockNumber from, BlockNumber end)
+{
+	BlockNumber block;
+
+	for (block = from; block < end; block++)
+	{
+		Buffer buffer;
+
+		CHECK_FOR_INTERRUPTS();
+		buffer = new_page(rel, block);
+		START_CRIT_SECTION();
+		vecseg_page_init(BufferGetPage(buffer), VECSEG_PAGE_DATA);
+		MarkBufferDirty(buffer);
+		if (RelationNeedsWAL(rel))
+			log_newpage_buffer(buffer, true);
+		END_CRIT_SECTION();
+		UnlockReleaseBuffer(buffer);
+	}
+}
+
+/* Describe the next segment; blocks follow a new directory page if any. */
+static void
+plan_segment(Relation rel, const VecsegMeta *meta, VecsegSegmentKind kind,
+			 uint32 slot_size, uint64 class_blocks, xl_vecseg_new_segment *plan)
+{
+	VecsegSegmentEntry *entry = &plan->entry;
+	uint32 data_blocks = vecseg_segment_data_blocks(slot_size, class_blocks);
+
+	memset(plan, 0, sizeof(*plan));
+	plan->segment = meta->nsegments;
+	plan->new_directory =
+		meta->nsegments == meta->ndirectory * VECSEG_ENTRIES_PER_PAGE;
+	entry->first_value = meta->next_value;
+	entry->nslots = vecseg_segment_slots(slot_size, data_blocks);
+	entry->slot_size = slot_size;
+	entry->first_block = meta->next_block + (plan->new_directory ? 1 : 0);
+	entry->nblocks = data_blocks + 1;
+	entry->kind = kind;
+
+	if (entry->first_value > PG_UINT32_MAX - entry->nslots ||
+		entry->first_block > MaxBlockNumber - entry->nblocks ||
+		(plan->new_directory && meta->ndirectory == VECSEG_MAX_DIRECTORY_PAGES))
+		error_store_full(rel);
+}
+
+static void
+write_segment(Relation rel, Buffer meta, BlockNumber directory_block,
+			  const xl_vecseg_new_segment *plan)
+{
+	Buffer directory;
+	Buffer segment;
+
+	directory = plan->new_directory
+					? new_page(rel, directory_block)
+					: vecseg_store_read_page(rel, directory_block,
+											 BUFFER_LOCK_EXCLUSIVE,
+											 VECSEG_PAGE_DIRECTORY);
+	segment = new_page(rel, plan->entry.first_block);
+
+	START_CRIT_SECTION();
+	if (plan->new_directory)
+		vecseg_page_init(BufferGetPage(directory), VECSEG_PAGE_DIRECTORY);
+	vecseg_directory_set(BufferGetPage(directory),
+						 plan->segment % VECSEG_ENTRIES_PER_PAGE, &plan->entry);
+	vecseg_slotmap_init(BufferGetPage(segment), plan->segment,
+						plan->entry.nslots);
+	vecseg_meta_add_segment(BufferGetPage(meta), directory_block,
+							plan->new_directory, &plan->entry);
+	MarkBufferDirty(meta);
+	MarkBufferDirty(directory);
+	MarkBufferDirty(segment);
+	if (RelationNeedsWAL(rel))
+		vecseg_log_new_segment(meta, directory, segment, plan);
+	END_CRIT_SECTION();
+
+	UnlockReleaseBuffer(segment);
+	UnlockReleaseBuffer(directory);
+}
+
+/*
+ * Add a segment with slots of a kind and size, unless others added one, of
+ * whatever slots, since the caller looked.  The cached directory is up to date
+ * afterwards.
+ */
+void
+vecseg_space_add_segment(Relation rel, VecsegStore *store,
+						 VecsegSegmentKind kind, uint32 slot_size)
+{
+	const VecsegSlotClass *class = vecseg_class_find(store, kind, slot_size);
+	uint32 known = store->nsegments;
+	xl_vecseg_new_segment plan;
+	BlockNumber directory_block;
+	Buffer buffer;
+	VecsegMeta *meta;
+
+	LockRelationForExtension(rel, ExclusiveLock);
+	buffer = lock_meta_page(rel);
+	meta = VecsegPageGetMeta(BufferGetPage(buffer));
+
+	/*
+	 * Nothing but the extension lock is needed to keep the meta page as it
+	 * is; do not hold its content lock while extending, which may be
+	 * cancelled or fail.
+	 */
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	if (meta->nsegments == known)
+	{
+		plan_segment(rel, meta, kind, slot_size,
+					 class == NULL ? 0 : class->data_blocks, &plan);
+		directory_block =
+			plan.new_directory
+				? meta->next_block
+				: meta->directory[meta->nsegments / VECSEG_ENTRIES_PER_PAGE];
+		clear_blocks(rel, plan.entry.first_block + 1,
+					 Min(plan.entry.first_block + plan.entry.nblocks,
+						 RelationGetNumberOfBlocks(rel)));
+		extend_file(rel, plan.entry.first_block + plan.entry.nblocks);
+		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+		write_segment(rel, buffer, directory_block, &plan);
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	}
+	ReleaseBuffer(buffer);
+	UnlockRelationForExtension(rel, ExclusiveLock);
+
+	vecseg_store_refresh(rel, store);
+}

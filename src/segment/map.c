@@ -1,0 +1,428 @@
+/*-------------------------------------------------------------------------
+ *
+ * map.c
+ *	  A store's files: mapped read-only, and as descriptors for io_uring.
+ *
+ * Each 1 GB file of the relation is mapped as one window over its full
+ * possible length, so a mapping stays good while the file grows; access is
+ * bounded by the relation's size, which the caller knows.  The mapping is
+ * read-only: a stray pointer cannot damage a vector.
+ *
+ * A page of a mapping that the kernel cannot supply (file truncated by
+ * another program, disk error) raises SIGBUS.  vecseg_map_copy() catches it
+ * and returns false; the caller then reads the page through shared buffers,
+ * which reports the error with the file's name.  The handler is installed
+ * with the first mapping, and passes on a SIGBUS that is not ours.
+ *
+ * A backend keeps at most MAX_WINDOWS files open and mapped; the least
+ * recently used one makes room.  The descriptors are not fd.c's virtual ones,
+ * as those may be closed, and their numbers reused, at any call into fd.c,
+ * while reads that name them are still in flight.  They are accounted there,
+ * and closed only here: never while pinned by vecseg_map_pin().  An error may
+ * leave pins behind; the end of the transaction, when no reader is left,
+ * drops them all.
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/relpath.h"
+#include "storage/fd.h"
+#include "storage/smgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "segment/map.h"
+
+#define MAX_WINDOWS 256
+#define WINDOW_BYTES ((size_t) RELSEG_SIZE * BLCKSZ)
+#define NO_WINDOW (-1)
+
+#ifndef MADV_POPULATE_READ /* Linux 5.14 */
+#define MADV_POPULATE_READ 22
+#endif
+
+struct VecsegMap
+{
+	char *path; /* of the first file */
+	int nfiles;
+	int *windows; /* of each file: index into windows[] */
+};
+
+/* One open file */
+typedef struct Window
+{
+	char *base; /* NULL when this element is free */
+	int fd;
+	int direct_fd; /* bypasses the page cache; -1 when not open */
+	int pins;	   /* reads in flight */
+	VecsegMap *map;
+	int number;	 /* of the file in its map */
+	uint64 used; /* time of last use */
+} Window;
+
+static Window windows[MAX_WINDOWS];
+static uint64 clock_tick = 0;
+
+/* Address range that may fault now, and where to go then */
+static char *volatile guard_start = NULL;
+static char *volatile guard_end = NULL;
+static sigjmp_buf guard_jump;
+static bool handler_installed = false;
+static struct sigaction previous_action;
+
+static void
+handle_sigbus(int signo, siginfo_t *info, void *context)
+{
+	char *address = (char *) info->si_addr;
+
+	if (address >= guard_start && address < guard_end)
+		siglongjmp(guard_jump, 1);
+
+	/* Not ours: let it happen again with the previous disposition. */
+	sigaction(SIGBUS, &previous_action, NULL);
+}
+
+static bool
+install_handler(void)
+{
+	struct sigaction action;
+
+	if (handler_installed)
+		return true;
+	memset(&action, 0, sizeof(action));
+	action.sa_sigaction = handle_sigbus;
+	sigemptyset(&action.sa_mask);
+	/* SA_NODEFER: the handler is left by a jump, with SIGBUS unblocked */
+	action.sa_flags = SA_SIGINFO | SA_NODEFER;
+	handler_installed = sigaction(SIGBUS, &action, &previous_action) == 0;
+	return handler_installed;
+}
+
+/* Prepare to map a relation's files; none is opened yet. */
+VecsegMap *
+vecseg_map_open(Relation rel)
+{
+	VecsegMap *map =
+		MemoryContextAllocZero(CacheMemoryContext, sizeof(VecsegMap));
+	char *path = relpath(RelationGetSmgr(rel)->smgr_rlocator, MAIN_FORKNUM);
+
+	map->path = MemoryContextStrdup(CacheMemoryContext, path);
+	pfree(path);
+	return map;
+}
+
+static void
+close_window(int index)
+{
+	Window *window = &windows[index];
+
+	munmap(window->base, WINDOW_BYTES);
+	close(window->fd);
+	ReleaseExternalFD();
+	if (window->direct_fd >= 0)
+	{
+		close(window->direct_fd);
+		ReleaseExternalFD();
+	}
+	window->map->windows[window->number] = NO_WINDOW;
+	window->base = NULL;
+}
+
+/* Unmap and close everything. */
+void
+vecseg_map_close(VecsegMap *map)
+{
+	int i;
+
+	for (i = 0; i < map->nfiles; i++)
+	{
+		if (map->windows[i] != NO_WINDOW)
+			close_window(map->windows[i]);
+	}
+	if (map->windows != NULL)
+		pfree(map->windows);
+	pfree(map->path);
+	pfree(map);
+}
+
+/* Close the least recently used file that is not pinned; false if none is. */
+static bool
+make_room(void)
+{
+	int oldest = -1;
+	int i;
+
+	for (i = 0; i < MAX_WINDOWS; i++)
+	{
+		if (windows[i].base != NULL && windows[i].pins == 0 &&
+			(oldest < 0 || windows[i].used < windows[oldest].used))
+			oldest = i;
+	}
+	if (oldest < 0)
+		return false;
+	close_window(oldest);
+	return true;
+}
+
+/* Index of a free window, or -1 when all are pinned. */
+static int
+free_window(void)
+{
+	int i;
+
+	for (;;)
+	{
+		for (i = 0; i < MAX_WINDOWS; i++)
+		{
+			if (windows[i].base == NULL)
+				return i;
+		}
+		if (!make_room())
+			return -1;
+	}
+}
+
+static int
+open_file(VecsegMap *map, int number, int flags)
+{
+	char path[MAXPGPATH];
+	int fd;
+
+	if (number == 0)
+		strlcpy(path, map->path, sizeof(path));
+	else
+		snprintf(path, sizeof(path), "%s.%d", map->path, number);
+
+	while (!AcquireExternalFD())
+	{
+		if (!make_room())
+			return -1;
+	}
+	fd = BasicOpenFile(path, O_RDONLY | PG_BINARY | flags);
+	if (fd < 0)
+		ReleaseExternalFD();
+	return fd;
+}
+
+/* Open and map a file; returns its window, or NULL when that fails. */
+static Window *
+open_window(VecsegMap *map, int number)
+{
+	int index = free_window();
+	int fd;
+	void *base;
+
+	if (index < 0 || !install_handler())
+		return NULL;
+	fd = open_file(map, number, 0);
+	if (fd < 0)
+		return NULL;
+
+	/* reads ask for all they want: no read-ahead beyond that */
+	(void) posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+	base = mmap(NULL, WINDOW_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED)
+	{
+		close(fd);
+		ReleaseExternalFD();
+		return NULL;
+	}
+	/* faults that happen all the same bring in a page, not the readahead */
+	(void) madvise(base, WINDOW_BYTES, MADV_RANDOM);
+	windows[index].base = base;
+	windows[index].fd = fd;
+	windows[index].direct_fd = -1;
+	windows[index].pins = 0;
+	windows[index].map = map;
+	windows[index].number = number;
+	map->windows[number] = index;
+	return &windows[index];
+}
+
+/* The window of the file that a block is in, or NULL when not to be had. */
+static Window *
+get_window(VecsegMap *map, BlockNumber block)
+{
+	int number = block / RELSEG_SIZE;
+	Window *window;
+
+	if (number >= map->nfiles)
+	{
+		Size bytes = (number + 1) * sizeof(int);
+		int i;
+
+		map->windows = map->windows == NULL
+						   ? MemoryContextAlloc(CacheMemoryContext, bytes)
+						   : repalloc(map->windows, bytes);
+		for (i = map->nfiles; i <= number; i++)
+			map->windows[i] = NO_WINDOW;
+		map->nfiles = number + 1;
+	}
+	window = map->windows[number] != NO_WINDOW ? &windows[map->windows[number]]
+											   : open_window(map, number);
+	if (window != NULL)
+		window->used = ++clock_tick;
+	return window;
+}
+
+static char *
+window_address(Window *window, BlockNumber block)
+{
+	return window->base + (size_t) (block % RELSEG_SIZE) * BLCKSZ;
+}
+
+/*
+ * Get a descriptor of the file that a block is in, for a read in flight.
+ *
+ * direct: one that bypasses the page cache, if the file system has that.
+ * Sets *fd, and *offset to the block's place in the file.  Returns a number
+ * for vecseg_map_unpin(), to be called when the read is finished; -1 when the
+ * file cannot be opened.
+ */
+int
+vecseg_map_pin(VecsegMap *map, BlockNumber block, bool direct, int *fd,
+			   off_t *offset)
+{
+	Window *window = get_window(map, block);
+
+	if (window == NULL)
+		return -1;
+	window->pins++;
+	if (direct && window->direct_fd < 0)
+		window->direct_fd = open_file(map, window->number, O_DIRECT);
+	*fd = direct && window->direct_fd >= 0 ? window->direct_fd : window->fd;
+	*offset = (off_t) (block % RELSEG_SIZE) * BLCKSZ;
+	return window - windows;
+}
+
+void
+vecseg_map_unpin(int pin)
+{
+	if (windows[pin].pins > 0)
+		windows[pin].pins--;
+}
+
+/* Drop all pins: no read is in flight any more. */
+void
+vecseg_map_unpin_all(void)
+{
+	int i;
+
+	for (i = 0; i < MAX_WINDOWS; i++)
+		windows[i].pins = 0;
+}
+
+/*
+ * Copy bytes of one block from the mapping.  Returns false when that is not
+ * possible: the file cannot be mapped, or the kernel could not read the page.
+ */
+bool
+vecseg_map_copy(VecsegMap *map, BlockNumber block, uint32 offset, uint32 length,
+				char *result)
+{
+	Window *window = get_window(map, block);
+	char *source;
+
+	if (window == NULL)
+		return false;
+	source = window_address(window, block) + offset;
+	if (sigsetjmp(guard_jump, 0) != 0)
+	{
+		guard_start = guard_end = NULL;
+		return false;
+	}
+	guard_end = source + length;
+	guard_start = source;
+	memcpy(result, source, length);
+	guard_start = guard_end = NULL;
+	return true;
+}
+
+/*
+ * Are the blocks in the kernel's page cache?  They must lie in one file; the
+ * first 1 MB of them is looked at.  A guess: they may be gone, or have come,
+ * the next moment.
+ */
+bool
+vecseg_map_resident(VecsegMap *map, BlockNumber block, uint32 nblocks)
+{
+	unsigned char vector[256];
+	size_t os_page = (size_t) sysconf(_SC_PAGESIZE);
+	Window *window = get_window(map, block);
+	size_t pages;
+	size_t i;
+
+	if (window == NULL)
+		return false;
+	pages = ((size_t) nblocks * BLCKSZ + os_page - 1) / os_page;
+	pages = Min(pages, lengthof(vector));
+	if (mincore(window_address(window, block), pages * os_page, vector) != 0)
+		return false;
+	for (i = 0; i < pages; i++)
+	{
+		if ((vector[i] & 1) == 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Have the mapping of resident blocks of one file set up at once, cheaper than
+ * by many page faults.
+ */
+void
+vecseg_map_populate(VecsegMap *map, BlockNumber block, uint32 nblocks)
+{
+	Window *window = get_window(map, block);
+
+	/* an old kernel refuses, and the faults happen */
+	if (window != NULL)
+		(void) madvise(window_address(window, block), (size_t) nblocks * BLCKSZ,
+					   MADV_POPULATE_READ);
+}
+
+/* Answers of vecseg_map_resident() before it is asked more seldom, and then */
+#define SAMPLE_SURE 64
+#define SAMPLE_EVERY 16
+
+/*
+ * The same, for one of many blocks at random places: a system call is spent
+ * on some of them only, once the answer has been the same for a while.
+ */
+bool
+vecseg_map_sample(VecsegResidency *sample, VecsegMap *map, BlockNumber block,
+				  uint32 nblocks)
+{
+	bool resident;
+
+	if (sample->same >= SAMPLE_SURE && ++sample->skipped < SAMPLE_EVERY)
+		return sample->resident;
+	sample->skipped = 0;
+	resident = block / RELSEG_SIZE == (block + nblocks - 1) / RELSEG_SIZE &&
+			   vecseg_map_resident(map, block, nblocks);
+	sample->same =
+		resident == sample->resident ? Min(sample->same + 1, SAMPLE_SURE) : 0;
+	sample->resident = resident;
+	return resident;
+}
+
+/* Let the kernel read blocks of one file, just these, in the background. */
+void
+vecseg_map_prefetch(VecsegMap *map, BlockNumber block, uint32 nblocks)
+{
+	Window *window = get_window(map, block);
+
+	if (window != NULL)
+		(void) posix_fadvise(window->fd, (off_t) (block % RELSEG_SIZE) * BLCKSZ,
+							 (off_t) nblocks * BLCKSZ, POSIX_FADV_WILLNEED);
+}

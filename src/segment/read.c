@@ -1,0 +1,307 @@
+/*-------------------------------------------------------------------------
+ *
+ * read.c
+ *	  Reading one value: what detoasting calls.
+ *
+ * A slot that a visible row refers to never changes, so its bytes are the
+ * same in the shared buffer of its page and, once that has been written and
+ * evicted, in the file.  The buffer table is asked first:
+ *
+ *   page in shared buffers      -> copy from the buffer (it may be newer than
+ *                                  the file)
+ *   not there                   -> the file is right: copy from the mapping
+ *   mapping fails, or checksum  -> read through shared buffers, which retries
+ *   does not match                 and raises the server's own errors
+ *
+ * The probe must come first: a page found absent was written out before its
+ * buffer was given up, so what the file shows afterwards includes the slot.
+ *
+ * Every page that a value is copied from must be a data page: one of zeros,
+ * as a lost write leaves behind, would be a piece of some vector otherwise.
+ *
+ * No content lock is taken: bytes beside ours in the page may change while
+ * we copy, ours do not.
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "storage/buf_internals.h"
+#include "storage/bufmgr.h"
+#include "storage/checksum.h"
+
+#include "segment/map.h"
+#include "segment/read.h"
+#include "segment/store.h"
+#include "stats.h"
+
+/*
+ * Pin the buffer that holds a block, if there is one now; else return
+ * InvalidBuffer.
+ */
+static Buffer
+probe_shared_buffers(Relation rel, BlockNumber block)
+{
+	BufferTag tag;
+	uint32 hash;
+	LWLock *partition;
+	int id;
+
+	INIT_BUFFERTAG(tag, rel->rd_locator, MAIN_FORKNUM, block);
+	hash = BufTableHashCode(&tag);
+	partition = BufMappingPartitionLock(hash);
+	LWLockAcquire(partition, LW_SHARED);
+	id = BufTableLookup(&tag, hash);
+	LWLockRelease(partition);
+	if (id < 0)
+		return InvalidBuffer;
+
+	/* In the table, but perhaps still being read or just evicted */
+	if (ReadRecentBuffer(rel->rd_locator, MAIN_FORKNUM, block, id + 1))
+		return id + 1;
+	return ReadBuffer(rel, block);
+}
+
+/* Does a valid shared buffer hold a block now? */
+bool
+vecseg_read_is_buffered(Relation rel, BlockNumber block)
+{
+	BufferTag tag;
+	uint32 hash;
+	LWLock *partition;
+	int id;
+	bool result;
+
+	INIT_BUFFERTAG(tag, rel->rd_locator, MAIN_FORKNUM, block);
+	hash = BufTableHashCode(&tag);
+	partition = BufMappingPartitionLock(hash);
+	LWLockAcquire(partition, LW_SHARED);
+	id = BufTableLookup(&tag, hash);
+	/* the lock keeps the buffer from being given to another block */
+	result = id >= 0 && (pg_atomic_read_u32(&GetBufferDescriptor(id)->state) &
+						 BM_VALID) != 0;
+	LWLockRelease(partition);
+	return result;
+}
+
+static void
+copy_from_buffer(Relation rel, Buffer buffer, BlockNumber block, uint32 offset,
+				 uint32 length, char *result)
+{
+	vecseg_store_check_page(rel, BufferGetPage(buffer), block,
+							VECSEG_PAGE_DATA);
+	memcpy(result, (char *) BufferGetPage(buffer) + offset, length);
+	ReleaseBuffer(buffer);
+}
+
+/* Copy bytes of a block through shared buffers; raises the usual errors. */
+void
+vecseg_read_buffered(Relation rel, BlockNumber block, uint32 offset,
+					 uint32 length, char *result)
+{
+	copy_from_buffer(rel, ReadBuffer(rel, block), block, offset, length,
+					 result);
+}
+
+/*
+ * Copy bytes of a block if it is in shared buffers; false when it is not,
+ * and the file holds them.
+ */
+bool
+vecseg_read_if_buffered(Relation rel, BlockNumber block, uint32 offset,
+						uint32 length, char *result)
+{
+	Buffer buffer;
+
+	if (RelationUsesLocalBuffers(rel))
+	{
+		vecseg_read_buffered(rel, block, offset, length, result);
+		return true;
+	}
+	buffer = probe_shared_buffers(rel, block);
+	if (!BufferIsValid(buffer))
+		return false;
+	copy_from_buffer(rel, buffer, block, offset, length, result);
+	return true;
+}
+
+/*
+ * Is a page image read from the file a sound data page?  The image must be a
+ * private copy.  The checksum is verified in a cluster that has them.
+ */
+bool
+vecseg_read_page_ok(char *page, BlockNumber block)
+{
+	PageHeader header = (PageHeader) page;
+
+	return vecseg_page_is_data(VecsegPageGetOpaque(page)) &&
+		   (!DataChecksumsEnabled() ||
+			pg_checksum_page(page, block) == header->pd_checksum);
+}
+
+/* Copy bytes of a block from the mapping; false when that does not do. */
+static bool
+copy_from_map(VecsegMap *map, BlockNumber block, uint32 offset, uint32 length,
+			  char *result)
+{
+	PGAlignedBlock page;
+	VecsegPageOpaque opaque;
+
+	if (!DataChecksumsEnabled())
+		return vecseg_map_copy(map, block, BLCKSZ - sizeof(opaque),
+							   sizeof(opaque), (char *) &opaque) &&
+			   vecseg_page_is_data(&opaque) &&
+			   vecseg_map_copy(map, block, offset, length, result);
+
+	if (!vecseg_map_copy(map, block, 0, BLCKSZ, page.data) ||
+		!vecseg_read_page_ok(page.data, block))
+		return false;
+	memcpy(result, page.data + offset, length);
+	return true;
+}
+
+/* Copy bytes of a block; true if they were in shared buffers. */
+bool
+vecseg_read_piece(Relation rel, VecsegStore *store, BlockNumber block,
+				  uint32 offset, uint32 length, char *result)
+{
+	if (vecseg_read_if_buffered(rel, block, offset, length, result))
+		return true;
+	if (store->map == NULL)
+		store->map = vecseg_map_open(rel);
+	if (block < store->nblocks &&
+		copy_from_map(store->map, block, offset, length, result))
+		return false;
+	vecseg_read_buffered(rel, block, offset, length, result);
+	return false;
+}
+
+/*
+ * Copy bytes of a segment's data, from a position on.  Returns true if all of
+ * them were in shared buffers.
+ */
+static bool
+read_bytes(Relation rel, VecsegStore *store, const VecsegSegmentEntry *entry,
+		   uint64 position, uint32 length, char *result)
+{
+	bool shared = true;
+
+	while (length > 0)
+	{
+		BlockNumber block;
+		uint32 offset;
+		uint32 piece;
+
+		vecseg_locate(entry, position, &block, &offset);
+		piece = Min(length, BLCKSZ - sizeof(VecsegPageOpaque) - offset);
+		shared &= vecseg_read_piece(rel, store, block, offset, piece, result);
+		position += piece;
+		result += piece;
+		length -= piece;
+	}
+	return shared;
+}
+
+/* Raise the error for a slot that does not hold the value expected there. */
+void
+vecseg_read_damaged(Relation rel, uint32 value, uint32 expected, uint32 found)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("value %u in segment relation \"%s\" is damaged", value,
+					RelationGetRelationName(rel)),
+			 errdetail("Its slot starts with %08X where %08X was expected.",
+					   found, expected),
+			 errhint("Restore the table from a backup or a standby server.")));
+}
+
+/*
+ * Position of a value in its segment's data.  Raises an error when a value
+ * of that size cannot be there.
+ */
+uint64
+vecseg_read_position(Relation rel, const VecsegSegmentEntry *entry,
+					 uint32 value, uint32 size)
+{
+	if (size > entry->slot_size)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("value %u in segment relation \"%s\" is damaged", value,
+					RelationGetRelationName(rel)),
+			 errdetail("A value of %u bytes does not fit its slot of %u bytes.",
+					   size, entry->slot_size),
+			 errhint("Restore the table from a backup or a standby server.")));
+	return (uint64) (value - entry->first_value) * entry->slot_size;
+}
+
+/*
+ * Have the kernel read the pages of a value that it does not have; otherwise
+ * copying from the mapping would make it read much more around them.
+ */
+static void
+prefetch_absent(Relation rel, VecsegStore *store,
+				const VecsegSegmentEntry *entry, uint64 position, uint32 length)
+{
+	BlockNumber first;
+	BlockNumber last;
+	uint32 unused;
+
+	if (RelationUsesLocalBuffers(rel))
+		return;
+	if (store->map == NULL)
+		store->map = vecseg_map_open(rel);
+	vecseg_locate(entry, position, &first, &unused);
+	vecseg_locate(entry, position + length - 1, &last, &unused);
+	if (last < store->nblocks &&
+		!vecseg_map_sample(&store->residency, store->map, first,
+						   last - first + 1))
+		vecseg_map_prefetch(store->map, first, last - first + 1);
+}
+
+/*
+ * Read part of a value's image.
+ *
+ * header: the first four bytes that the image must have (the varlena
+ * header); size: of the whole image; offset, length: the bytes wanted.
+ * Raises ERRCODE_DATA_CORRUPTED when the slot holds something else.
+ */
+void
+vecseg_read_slice(Relation rel, uint32 value, uint32 header, uint32 size,
+				  uint32 offset, uint32 length, char *result)
+{
+	VecsegStore *store = vecseg_store_open(rel);
+	const VecsegSegmentEntry *entry = vecseg_store_find(rel, store, value);
+	uint64 position = vecseg_read_position(rel, entry, value, size);
+	uint32 found;
+
+	prefetch_absent(rel, store, entry, position + offset, length);
+	vecseg_stats_count_single(
+		read_bytes(rel, store, entry, position + offset, length, result));
+	if (offset == 0 && length >= sizeof(found))
+		memcpy(&found, result, sizeof(found));
+	else
+		read_bytes(rel, store, entry, position, sizeof(found), (char *) &found);
+	if (found != header)
+		vecseg_read_damaged(rel, value, header, found);
+}
+
+/*
+ * The compression header (raw size and method, va_tcinfo) of a value's
+ * image.  Returns false when the value is not compressed.
+ */
+bool
+vecseg_read_compressed_info(Relation rel, uint32 value, uint32 *tcinfo)
+{
+	VecsegStore *store = vecseg_store_open(rel);
+	const VecsegSegmentEntry *entry = vecseg_store_find(rel, store, value);
+	uint64 position = vecseg_read_position(rel, entry, value, 0);
+	uint32 head[2];
+
+	read_bytes(rel, store, entry, position, sizeof(head), (char *) head);
+	*tcinfo = head[1];
+	return VARATT_IS_4B_C(head);
+}

@@ -1,0 +1,393 @@
+/*-------------------------------------------------------------------------
+ *
+ * reader.c
+ *	  Reading a stream of values of one store, in order, with many reads in
+ *	  flight.
+ *
+ * Here are the values and their order; reader_memory.c copies what is in
+ * memory, reader_io.c reads what is not.
+ *
+ * Where a value is looked for, when it is added (see read.c for why this is
+ * right):
+ *
+ *	 1. in shared buffers, every page of it;
+ *	 2. if the kernel has its pages, in the mapping, from where it is copied
+ *	    when it is got: into memory that the processor still has at hand;
+ *	 3. else it waits for the next submission.
+ *
+ * A submission sorts the waiting values by place and merges neighbours into
+ * reads.  Reads queue up here and go to the io queue, which keeps
+ * vecseg.io_depth of them in flight; several submissions may be under way
+ * while values of an earlier one are being consumed.
+ *
+ *	   added    |  waiting  |   planned reads   |   in flight   |  done
+ *	  ----------+-----------+-------------------+---------------+--------
+ *	   add()  --> values[]  --submit()--> list  --> io queue  --> image
+ *
+ * Whatever a read cannot deliver (an error, a short file, a page that fails
+ * its checksum) is read once more through shared buffers, which raise the
+ * server's own errors with the file's name.
+ *
+ * Two things are assumed of the values of one reader: they belong to rows
+ * visible to a snapshot taken before it was opened, or at least written
+ * before they are added; and no page is asked for in the buffer table twice
+ * in a row: a page once found absent had been written out, with every such
+ * value on it.
+ *
+ * Is a page in the kernel's cache?  mincore() tells, for the price of a
+ * system call.  A bulk reader asks for whole regions: where the kernel has
+ * only read ahead a little, our own reads are better.  Any other asks for
+ * each value at first, and more and more seldom while the answer stays the
+ * same.
+ *
+ * The reader's state is safe against errors: the io queue is closed, and its
+ * descriptors are unpinned, at the end of the (sub)transaction.
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/memutils.h"
+
+#include "guc.h"
+#include "io/memory.h"
+#include "segment/read.h"
+#include "segment/reader_internal.h"
+
+/* Calls between two looks at the reads in flight */
+#define POLL_EVERY 8
+
+/*
+ * Choose how to read what is not in memory.
+ *
+ * Reads bypass the page cache in one pass over more than it is good to keep
+ * there.  One pass over what the page cache can hold, but in another order
+ * than that of storage, reads wide: the first value of each piece of 64 kB has
+ * the kernel read the piece in the background, and the others find it in the
+ * mapping.  A disk reads 64 kB nearly as fast as 8.  If pieces get lost and so
+ * twice as many are read as there are, the cache does not hold them after all,
+ * and reads become narrow.
+ *
+ * Values here and there, out of more than twice what the page cache can hold,
+ * are unlikely to be found there again, and reading them through it takes more
+ * processor time than reading them past it.  But some may be wanted often:
+ * one read in so many goes through the cache, so those get there.
+ */
+static void
+choose_width(VecsegReader *reader)
+{
+	BlockNumber nblocks = RelationGetNumberOfBlocks(reader->rel);
+	uint64 size = (uint64) nblocks * BLCKSZ;
+
+	if (vecseg_direct_io != VECSEG_DIRECT_AUTO)
+		reader->direct = vecseg_direct_io == VECSEG_DIRECT_ON;
+	else if (reader->part == VECSEG_READ_IN_ORDER)
+		reader->direct = size > vecseg_memory_limit() / 4;
+	else if (reader->part == VECSEG_READ_MOST)
+		reader->direct = size > vecseg_memory_limit() / 2;
+	else
+		reader->direct = reader->admits = size > vecseg_memory_limit() * 2;
+	if (reader->part == VECSEG_READ_MOST && !reader->direct &&
+		size <= vecseg_memory_limit() / 2)
+	{
+		reader->wide_left = (uint64) nblocks / WIDE_BLOCKS * 2;
+		reader->wide_end = nblocks;
+	}
+}
+
+VecsegReader *
+vecseg_reader_open(Relation rel, VecsegReadPart part,
+				   VecsegIoCounters *counters)
+{
+	VecsegReader *reader = palloc0(sizeof(VecsegReader));
+
+	reader->rel = rel;
+	reader->part = part;
+	reader->counters = counters != NULL ? counters : &reader->own_counters;
+	reader->reported = *reader->counters;
+	reader->context = CurrentMemoryContext;
+	reader->capacity = 64;
+	reader->values = palloc(reader->capacity * sizeof(ReaderValue));
+	dlist_init(&reader->planned);
+	dlist_init(&reader->active);
+	dlist_init(&reader->unused);
+	choose_width(reader);
+	reader->absent = InvalidBlockNumber;
+	reader->region = InvalidBlockNumber;
+	reader->checksums = DataChecksumsEnabled();
+	reader->page_block = InvalidBlockNumber;
+	vecseg_store_open(rel)->readers++;
+	return reader;
+}
+
+/* --- memory for images --- */
+
+static void
+take_image(VecsegReader *reader, ReaderValue *value)
+{
+	FreeImage *image = reader->free_images;
+
+	if (image != NULL && image->room >= value->size &&
+		image->room <= (Size) value->size * 2)
+	{
+		reader->free_images = image->next;
+		value->room = image->room;
+		value->image = (struct varlena *) image;
+	}
+	else
+	{
+		value->room = Max(MAXALIGN(value->size), sizeof(FreeImage));
+		value->image = MemoryContextAllocHuge(reader->context, value->room);
+	}
+	reader->bytes += value->room;
+}
+
+static void
+give_image(VecsegReader *reader, ReaderValue *value)
+{
+	FreeImage *image = (FreeImage *) value->image;
+
+	value->image = NULL;
+	reader->bytes -= value->room;
+	if (value->room > VECSEG_IO_BUFFER_SIZE ||
+		(reader->free_images != NULL &&
+		 reader->free_images->room != value->room))
+	{
+		pfree(image);
+		return;
+	}
+	image->room = value->room;
+	image->next = reader->free_images;
+	reader->free_images = image;
+}
+
+static void
+locate_value(VecsegReader *reader, VecsegStore *store, ReaderValue *value)
+{
+	const VecsegSegmentEntry *entry =
+		vecseg_store_find(reader->rel, store, value->id);
+	uint64 position =
+		vecseg_read_position(reader->rel, entry, value->id, value->size);
+	BlockNumber last;
+	uint32 unused;
+
+	vecseg_locate(entry, position, &value->block, &value->offset);
+	vecseg_locate(entry, position + value->size - 1, &last, &unused);
+	value->nblocks = last - value->block + 1;
+}
+
+static void
+grow_values(VecsegReader *reader)
+{
+	uint64 capacity = reader->capacity * 2;
+	ReaderValue *values =
+		MemoryContextAllocHuge(reader->context, capacity * sizeof(ReaderValue));
+	uint64 i;
+
+	for (i = reader->first; i < reader->next; i++)
+		values[i & (capacity - 1)] = *vecseg_reader_value(reader, i);
+	pfree(reader->values);
+	reader->values = values;
+	reader->capacity = capacity;
+}
+
+void
+vecseg_reader_keep_reading(VecsegReader *reader)
+{
+	if (reader->in_flight > 0 && ++reader->calls >= POLL_EVERY)
+	{
+		reader->calls = 0;
+		vecseg_reader_poll(reader);
+	}
+}
+
+uint64
+vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
+{
+	VecsegStore *store = vecseg_store_open(reader->rel);
+	ReaderValue *value;
+	uint64 number = reader->next;
+
+	if (store->map == NULL)
+		store->map = vecseg_map_open(reader->rel);
+	if (number - reader->first == reader->capacity)
+		grow_values(reader);
+
+	vecseg_reader_keep_reading(reader);
+
+	value = vecseg_reader_value(reader, number);
+	value->id = id;
+	value->size = size;
+	value->header = vecseg_image_header(size, compressed);
+	value->state = VALUE_WAITING;
+	locate_value(reader, store, value);
+	take_image(reader, value);
+	reader->next++;
+
+	if (vecseg_reader_copy_buffered(reader, store, value))
+	{
+		reader->counters->shared_hits++;
+		vecseg_reader_finish(reader, value);
+	}
+	else if (vecseg_reader_is_resident(reader, store, value))
+	{
+		give_image(reader, value);
+		value->state = VALUE_MAPPED;
+	}
+	return number;
+}
+
+/* Copy a value from the mapping, which may have to wait for the disk. */
+static void
+take_mapped(VecsegReader *reader, ReaderValue *value)
+{
+	if (value->image == NULL)
+		take_image(reader, value);
+	vecseg_reader_copy_mapped(reader, vecseg_store_open(reader->rel), value);
+	reader->counters->mapped_hits++;
+	vecseg_reader_finish(reader, value);
+}
+
+void
+vecseg_reader_submit(VecsegReader *reader)
+{
+	uint64 *numbers;
+	int count = 0;
+	uint64 i;
+
+	if (reader->waiting == reader->next)
+		return;
+	numbers = palloc((reader->next - reader->waiting) * sizeof(uint64));
+	for (i = reader->waiting; i < reader->next; i++)
+	{
+		if (vecseg_reader_value(reader, i)->state == VALUE_WAITING)
+			numbers[count++] = i;
+	}
+	reader->waiting = reader->next;
+	if (count == 1 && reader->queue == NULL &&
+		vecseg_reader_value(reader, numbers[0])->nblocks <= MAX_READ_BLOCKS)
+	{
+		/* nothing to overlap with: read it through the mapping */
+		ReaderValue *value = vecseg_reader_value(reader, numbers[0]);
+
+		vecseg_map_prefetch(vecseg_store_open(reader->rel)->map, value->block,
+							value->nblocks);
+		take_mapped(reader, value);
+	}
+	else if (count > 0)
+	{
+		if (reader->queue == NULL)
+		{
+			reader->queue = vecseg_io_open(0);
+			if (!vecseg_io_is_async(reader->queue) &&
+				vecseg_direct_io == VECSEG_DIRECT_AUTO)
+				reader->direct = false;
+		}
+		reader->counters->batches++;
+		vecseg_reader_plan(reader, numbers, count);
+		vecseg_reader_start(reader);
+	}
+	pfree(numbers);
+}
+
+struct varlena *
+vecseg_reader_get(VecsegReader *reader, uint64 number)
+{
+	Assert(number >= reader->first && number < reader->next);
+	if (number >= reader->waiting)
+		vecseg_reader_submit(reader);
+	vecseg_reader_keep_reading(reader);
+	if (vecseg_reader_value(reader, number)->state == VALUE_MAPPED)
+		take_mapped(reader, vecseg_reader_value(reader, number));
+	while (vecseg_reader_value(reader, number)->state != VALUE_DONE)
+		vecseg_reader_wait(reader);
+	return vecseg_reader_value(reader, number)->image;
+}
+
+void
+vecseg_reader_release(VecsegReader *reader, uint64 number)
+{
+	while (reader->first < number)
+	{
+		ReaderValue *value = vecseg_reader_value(reader, reader->first);
+
+		/* a read in flight delivers into it: let that finish */
+		if (value->state == VALUE_READING)
+			(void) vecseg_reader_get(reader, reader->first);
+		if (value->image != NULL)
+			give_image(reader, value);
+		reader->first++;
+		reader->waiting = Max(reader->waiting, reader->first);
+	}
+}
+
+Size
+vecseg_reader_bytes(const VecsegReader *reader)
+{
+	return reader->bytes;
+}
+
+/* --- ending --- */
+
+static void
+free_reads(dlist_head *list, bool unpin)
+{
+	while (!dlist_is_empty(list))
+	{
+		PlannedRead *read =
+			dlist_container(PlannedRead, node, dlist_pop_head_node(list));
+
+		if (unpin)
+			vecseg_map_unpin(read->pin);
+		pfree(read);
+	}
+}
+
+void
+vecseg_reader_reset(VecsegReader *reader)
+{
+	uint64 i;
+
+	if (reader->queue != NULL)
+		vecseg_io_close(reader->queue);
+	reader->queue = NULL;
+	reader->in_flight = 0;
+	reader->waited_usec = 0;
+	free_reads(&reader->active, true);
+	free_reads(&reader->planned, false);
+	for (i = reader->first; i < reader->next; i++)
+	{
+		if (vecseg_reader_value(reader, i)->image != NULL)
+			pfree(vecseg_reader_value(reader, i)->image);
+	}
+	reader->first = reader->waiting = reader->next;
+	reader->bytes = 0;
+	vecseg_stats_report(reader->counters, &reader->reported);
+}
+
+void
+vecseg_reader_close(VecsegReader *reader)
+{
+	VecsegStore *store = vecseg_store_open(reader->rel);
+
+	vecseg_reader_reset(reader);
+	if (store->readers > 0)
+		store->readers--;
+	while (reader->free_images != NULL)
+	{
+		FreeImage *image = reader->free_images;
+
+		reader->free_images = image->next;
+		pfree(image);
+	}
+	free_reads(&reader->unused, false);
+	if (reader->wide_read != NULL)
+		pfree(reader->wide_read);
+	pfree(reader->values);
+	pfree(reader);
+}

@@ -1,0 +1,135 @@
+/*-------------------------------------------------------------------------
+ *
+ * reader_internal.h
+ *	  What the parts of a VecsegReader share.
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VECSEG_READER_INTERNAL_H
+#define VECSEG_READER_INTERNAL_H
+
+#include "lib/ilist.h"
+
+#include "io/io.h"
+#include "segment/map.h"
+#include "segment/reader.h"
+
+/* Blocks in a piece of a wide reading: 64 kB */
+#define WIDE_BLOCKS ((64 * 1024) / BLCKSZ)
+
+/* Blocks in one read at most */
+#define MAX_READ_BLOCKS (VECSEG_IO_BUFFER_SIZE / BLCKSZ)
+
+typedef enum ValueState
+{
+	VALUE_MAPPED,  /* to be copied from the mapping when it is got */
+	VALUE_WAITING, /* for submission */
+	VALUE_READING,
+	VALUE_DONE
+} ValueState;
+
+typedef struct ReaderValue
+{
+	uint32 id;
+	uint32 size;   /* of the image */
+	uint32 header; /* what the image must start with */
+	ValueState state;
+	BlockNumber block; /* of its first byte */
+	uint32 offset;	   /* of its first byte in that block */
+	uint32 nblocks;
+	int reads_left;
+	uint64 next;		   /* next value of the same read */
+	Size room;			   /* allocated size of image */
+	struct varlena *image; /* NULL if mapped */
+} ReaderValue;
+
+/* One read, of one value or several neighbours */
+typedef struct PlannedRead
+{
+	dlist_node node; /* in one of the reader's lists */
+	uint64 first;	 /* its values are chained by their `next` */
+	int count;
+	BlockNumber block;
+	uint32 nblocks;
+	int pin; /* of the file's descriptor */
+} PlannedRead;
+
+/* An image to be used again */
+typedef struct FreeImage
+{
+	struct FreeImage *next;
+	Size room;
+} FreeImage;
+
+struct VecsegReader
+{
+	Relation rel;
+	VecsegReadPart part;
+	VecsegIoCounters *counters; /* never NULL */
+	VecsegIoCounters own_counters;
+	VecsegIoCounters reported; /* to the server's statistics so far */
+	MemoryContext context;
+
+	/* Values first..next-1, in a circular array; waiting ones from `waiting` */
+	ReaderValue *values;
+	uint64 capacity; /* a power of two */
+	uint64 first;
+	uint64 waiting;
+	uint64 next;
+	Size bytes;
+
+	dlist_head planned; /* reads not started yet */
+	dlist_head active;	/* reads in flight */
+	dlist_head unused;	/* reads to be used again */
+	FreeImage *free_images;
+	VecsegIoQueue *queue; /* NULL before the first read */
+	int in_flight;
+	int calls;			/* since the last look at the queue */
+	uint64 waited_usec; /* of the queue, counted already */
+	bool direct;
+	bool admits; /* some reads to the page cache all the same */
+	uint32 direct_calls;
+
+	/* reading wide, see choose_width() */
+	uint64 wide_left;	  /* pieces to be read at most; 0: not to read wide */
+	BlockNumber wide_end; /* blocks that there were at the start */
+	uint8 *wide_read;  /* bit for each piece that was; NULL before the first */
+	uint32 wide_calls; /* values of pieces that were read before */
+
+	BlockNumber absent; /* block last found absent from shared buffers */
+	bool resident;		/* last answer of mincore() */
+	BlockNumber region; /* the region it was about */
+	VecsegResidency residency;
+	bool checksums;			/* verify them */
+	BlockNumber page_block; /* mapped block checked last; a copy is in page[]
+							 * if checksums */
+	PGAlignedBlock page;
+};
+
+static inline ReaderValue *
+vecseg_reader_value(VecsegReader *reader, uint64 number)
+{
+	return &reader->values[number & (reader->capacity - 1)];
+}
+
+/* reader_memory.c */
+extern uint32 vecseg_reader_piece(const ReaderValue *value, uint32 k,
+								  uint32 *offset, char **image);
+extern bool vecseg_reader_copy_buffered(VecsegReader *reader,
+										VecsegStore *store, ReaderValue *value);
+extern bool vecseg_reader_is_resident(VecsegReader *reader, VecsegStore *store,
+									  const ReaderValue *value);
+extern void vecseg_reader_copy_mapped(VecsegReader *reader, VecsegStore *store,
+									  ReaderValue *value);
+extern void vecseg_reader_finish(VecsegReader *reader, ReaderValue *value);
+
+/* reader_io.c */
+extern void vecseg_reader_plan(VecsegReader *reader, uint64 *numbers,
+							   int count);
+extern void vecseg_reader_start(VecsegReader *reader);
+extern void vecseg_reader_poll(VecsegReader *reader);
+extern void vecseg_reader_wait(VecsegReader *reader);
+
+#endif /* VECSEG_READER_INTERNAL_H */

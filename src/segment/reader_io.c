@@ -1,0 +1,273 @@
+/*-------------------------------------------------------------------------
+ *
+ * reader_io.c
+ *	  A reader's values that are on disk: planning, starting and finishing
+ *	  reads.  See reader.c.
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/memutils.h"
+
+#include "guc.h"
+#include "segment/read.h"
+#include "segment/reader_internal.h"
+
+/* Blocks between two values merged into one read at most */
+#define MAX_GAP_BLOCKS 1
+
+/* One direct read in so many goes through the page cache, if that `admits`. */
+#define ADMIT_EVERY 8
+
+
+static PlannedRead *
+new_read(VecsegReader *reader, uint64 first, BlockNumber block, uint32 nblocks)
+{
+	PlannedRead *read;
+
+	if (dlist_is_empty(&reader->unused))
+		read = MemoryContextAlloc(reader->context, sizeof(PlannedRead));
+	else
+		read = dlist_container(PlannedRead, node,
+							   dlist_pop_head_node(&reader->unused));
+	read->first = first;
+	read->count = 1;
+	read->block = block;
+	read->nblocks = nblocks;
+	dlist_push_tail(&reader->planned, &read->node);
+	return read;
+}
+
+/* Reads of a value that is alone: more than one if it is large. */
+static PlannedRead *
+plan_value(VecsegReader *reader, uint64 number)
+{
+	ReaderValue *value = vecseg_reader_value(reader, number);
+	BlockNumber block = value->block;
+	BlockNumber end = block + value->nblocks;
+	PlannedRead *read = NULL;
+
+	value->reads_left = 0;
+	while (block < end)
+	{
+		uint32 nblocks = Min(end - block, MAX_READ_BLOCKS);
+
+		/* a read does not cross from one file into the next */
+		nblocks = Min(nblocks, RELSEG_SIZE - block % RELSEG_SIZE);
+		read = new_read(reader, number, block, nblocks);
+		value->reads_left++;
+		block += nblocks;
+	}
+	return read;
+}
+
+/* Can a value join the last planned read?  If so, let it. */
+static bool
+join_read(VecsegReader *reader, PlannedRead *read, uint64 last, uint64 number)
+{
+	ReaderValue *value = vecseg_reader_value(reader, number);
+	BlockNumber end = value->block + value->nblocks;
+
+	if (read == NULL || vecseg_reader_value(reader, last)->reads_left != 1 ||
+		value->block > read->block + read->nblocks + MAX_GAP_BLOCKS ||
+		end - read->block > MAX_READ_BLOCKS ||
+		read->block / RELSEG_SIZE != (end - 1) / RELSEG_SIZE)
+		return false;
+
+	vecseg_reader_value(reader, last)->next = number;
+	value->reads_left = 1;
+	reader->counters->merged += read->count == 1 ? 2 : 1;
+	read->count++;
+	read->nblocks = Max(read->nblocks, end - read->block);
+	return true;
+}
+
+static int
+compare_place(const void *a, const void *b, void *arg)
+{
+	VecsegReader *reader = arg;
+	const ReaderValue *left = vecseg_reader_value(reader, *(const uint64 *) a);
+	const ReaderValue *right = vecseg_reader_value(reader, *(const uint64 *) b);
+
+	if (left->block != right->block)
+		return left->block < right->block ? -1 : 1;
+	return left->offset < right->offset ? -1 : left->offset > right->offset;
+}
+
+/* Sort waiting values by place, and plan their reads. */
+void
+vecseg_reader_plan(VecsegReader *reader, uint64 *numbers, int count)
+{
+	PlannedRead *read = NULL;
+	int i;
+
+	qsort_arg(numbers, count, sizeof(uint64), compare_place, reader);
+	for (i = 0; i < count; i++)
+	{
+		vecseg_reader_value(reader, numbers[i])->state = VALUE_READING;
+		if (!join_read(reader, read, i > 0 ? numbers[i - 1] : 0, numbers[i]))
+			read = plan_value(reader, numbers[i]);
+	}
+}
+
+static void
+deliver_value(VecsegReader *reader, ReaderValue *value, const PlannedRead *read,
+			  const char *buffer, const bool *good)
+{
+	uint32 k;
+
+	for (k = 0; k < value->nblocks; k++)
+	{
+		BlockNumber block = value->block + k;
+		uint32 index = block - read->block;
+		uint32 offset;
+		char *image;
+		uint32 length;
+
+		if (block < read->block || index >= read->nblocks)
+			continue;
+		length = vecseg_reader_piece(value, k, &offset, &image);
+		if (good[index])
+			memcpy(image, buffer + index * BLCKSZ + offset, length);
+		else
+		{
+			reader->counters->retries++;
+			vecseg_read_buffered(reader->rel, block, offset, length, image);
+		}
+	}
+	if (--value->reads_left == 0)
+	{
+		reader->counters->read_values++;
+		vecseg_reader_finish(reader, value);
+	}
+}
+
+/* Copy the values of a finished read; `got` bytes of it arrived in buffer. */
+static void
+deliver(VecsegReader *reader, PlannedRead *read, char *buffer, int got)
+{
+	bool good[MAX_READ_BLOCKS];
+	uint64 number = read->first;
+	uint32 i;
+
+	for (i = 0; i < read->nblocks; i++)
+		good[i] = got >= (int) ((i + 1) * BLCKSZ) &&
+				  vecseg_read_page_ok(buffer + i * BLCKSZ, read->block + i);
+	for (i = 0; i < read->count; i++)
+	{
+		ReaderValue *value = vecseg_reader_value(reader, number);
+
+		number = value->next;
+		deliver_value(reader, value, read, buffer, good);
+	}
+	dlist_delete(&read->node);
+	dlist_push_head(&reader->unused, &read->node);
+}
+
+/* Is the next read to bypass the page cache? */
+static bool
+is_direct(VecsegReader *reader)
+{
+	return reader->direct &&
+		   (!reader->admits || ++reader->direct_calls % ADMIT_EVERY != 0);
+}
+
+/* Start planned reads while the queue takes them. */
+void
+vecseg_reader_start(VecsegReader *reader)
+{
+	VecsegStore *store = vecseg_store_open(reader->rel);
+	VecsegIoRequest *request;
+	bool started = false;
+
+	while (!dlist_is_empty(&reader->planned) &&
+		   (request = vecseg_io_get_request(reader->queue)) != NULL)
+	{
+		PlannedRead *read =
+			dlist_head_element(PlannedRead, node, &reader->planned);
+
+		read->pin = vecseg_map_pin(store->map, read->block, is_direct(reader),
+								   &request->fd, &request->offset);
+		if (read->pin < 0)
+		{
+			vecseg_io_release(reader->queue, request);
+			deliver(reader, read, NULL, 0);
+			continue;
+		}
+		dlist_delete(&read->node);
+		dlist_push_tail(&reader->active, &read->node);
+		request->length = read->nblocks * BLCKSZ;
+		request->caller = read;
+		vecseg_io_start(reader->queue, request);
+		started = true;
+		reader->in_flight++;
+		reader->counters->reads++;
+		reader->counters->read_bytes += request->length;
+	}
+	if (started)
+		vecseg_io_submit(reader->queue);
+}
+
+static void
+count_waiting(VecsegReader *reader)
+{
+	const VecsegIoStats *stats = vecseg_io_stats(reader->queue);
+
+	reader->counters->wait_usec += stats->wait_usec - reader->waited_usec;
+	reader->waited_usec = stats->wait_usec;
+	reader->counters->max_in_flight =
+		Max(reader->counters->max_in_flight, stats->max_in_flight);
+}
+
+/* A read has come back. */
+static void
+take_request(VecsegReader *reader, VecsegIoRequest *request)
+{
+	PlannedRead *read = request->caller;
+
+	reader->in_flight--;
+	vecseg_map_unpin(read->pin);
+	deliver(reader, read, request->buffer, request->result);
+	vecseg_io_release(reader->queue, request);
+}
+
+/*
+ * Deliver what has come back meanwhile, and start more reads: the disk shall
+ * not idle while rows are being looked for or consumed.
+ */
+void
+vecseg_reader_poll(VecsegReader *reader)
+{
+	VecsegIoRequest *request;
+
+	while ((request = vecseg_io_poll(reader->queue)) != NULL)
+		take_request(reader, request);
+	count_waiting(reader);
+	if (reader->in_flight <= vecseg_io_depth / 2)
+		vecseg_reader_start(reader);
+}
+
+/* Wait for some read and deliver it; start more before the queue runs dry. */
+void
+vecseg_reader_wait(VecsegReader *reader)
+{
+	VecsegIoRequest *request;
+
+	if (reader->in_flight <= vecseg_io_depth / 2)
+		vecseg_reader_start(reader);
+	request = vecseg_io_wait(reader->queue);
+	if (request == NULL)
+	{
+		if (dlist_is_empty(&reader->planned))
+			elog(ERROR, "vecseg reader lost a read");
+		vecseg_reader_start(reader);
+		return;
+	}
+	count_waiting(reader);
+	take_request(reader, request);
+}

@@ -1,0 +1,236 @@
+/*-------------------------------------------------------------------------
+ *
+ * reader_memory.c
+ *	  A reader's values that are in memory: in shared buffers, or in the page
+ *	  cache, by the mapping.  See reader.c.
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "storage/bufmgr.h"
+
+#include "segment/read.h"
+#include "segment/reader_internal.h"
+
+/* Blocks for which a bulk reader asks mincore() at once: 1 MB */
+#define REGION_BLOCKS ((1024 * 1024) / BLCKSZ)
+
+/* Values read and released before reads become wide: a LIMIT may end it all */
+#define WIDE_AFTER 1024
+
+/* Of values in pieces that were read, one in so many is checked to be there. */
+#define WIDE_CHECK_EVERY 16
+
+/* Bytes of a value before its k-th block */
+static uint32
+bytes_before(const ReaderValue *value, uint32 k)
+{
+	uint32 in_first = BLCKSZ - sizeof(VecsegPageOpaque) - value->offset;
+
+	return k == 0 ? 0 : in_first + (k - 1) * VECSEG_CONTENT_SIZE;
+}
+
+/* The piece of a value on its k-th block: place there, and in the image */
+uint32
+vecseg_reader_piece(const ReaderValue *value, uint32 k, uint32 *offset,
+					char **image)
+{
+	uint32 before = bytes_before(value, k);
+
+	*offset = k == 0 ? value->offset : VECSEG_CONTENT_START;
+	*image = (char *) value->image + before;
+	return Min(value->size - before,
+			   BLCKSZ - sizeof(VecsegPageOpaque) - *offset);
+}
+
+/* Copy a value from memory if some page of it is in shared buffers. */
+bool
+vecseg_reader_copy_buffered(VecsegReader *reader, VecsegStore *store,
+							ReaderValue *value)
+{
+	uint32 buffered;
+	uint32 offset;
+	char *image;
+	uint32 length;
+	uint32 k;
+
+	for (buffered = 0; buffered < value->nblocks; buffered++)
+	{
+		BlockNumber block = value->block + buffered;
+
+		if (block == reader->absent)
+			continue;
+		length = vecseg_reader_piece(value, buffered, &offset, &image);
+		if (vecseg_read_if_buffered(reader->rel, block, offset, length, image))
+			break;
+		reader->absent = block;
+	}
+	if (buffered == value->nblocks)
+		return false;
+
+	for (k = 0; k < value->nblocks; k++)
+	{
+		if (k == buffered)
+			continue;
+		length = vecseg_reader_piece(value, k, &offset, &image);
+		vecseg_read_piece(reader->rel, store, value->block + k, offset, length,
+						  image);
+	}
+	return true;
+}
+
+/* Does the kernel have all of the region that a value starts in? */
+static bool
+region_is_resident(VecsegReader *reader, VecsegStore *store,
+				   const ReaderValue *value)
+{
+	BlockNumber region = value->block / REGION_BLOCKS;
+	BlockNumber start = region * REGION_BLOCKS;
+
+	if (region != reader->region)
+	{
+		uint32 nblocks = start < store->nblocks
+							 ? Min(REGION_BLOCKS, store->nblocks - start)
+							 : 1;
+
+		reader->region = region;
+		reader->resident = vecseg_map_resident(store->map, start, nblocks);
+		if (reader->resident)
+			vecseg_map_populate(store->map, start, nblocks);
+	}
+	return reader->resident;
+}
+
+static uint32
+piece_length(const VecsegReader *reader, uint32 piece)
+{
+	BlockNumber start = piece * WIDE_BLOCKS;
+
+	return Min(WIDE_BLOCKS, reader->wide_end - start);
+}
+
+/* Was a piece read, and is it still there?  That is asked for some only. */
+static bool
+piece_was_read(VecsegReader *reader, VecsegStore *store, uint32 piece)
+{
+	if ((reader->wide_read[piece / 8] & (1 << (piece % 8))) == 0)
+		return false;
+	return ++reader->wide_calls % WIDE_CHECK_EVERY != 0 ||
+		   vecseg_map_resident(store->map, piece * WIDE_BLOCKS,
+							   piece_length(reader, piece));
+}
+
+/*
+ * Have the kernel read the pieces that a value is in.  They will be in the
+ * mapping by the time the value is copied, or that waits for them.
+ */
+static void
+read_wide(VecsegReader *reader, VecsegStore *store, const ReaderValue *value)
+{
+	uint32 last = (value->block + value->nblocks - 1) / WIDE_BLOCKS;
+	uint32 piece;
+
+	if (reader->wide_read == NULL)
+		reader->wide_read = MemoryContextAllocZero(
+			reader->context, reader->wide_end / WIDE_BLOCKS / 8 + 1);
+	for (piece = value->block / WIDE_BLOCKS; piece <= last; piece++)
+	{
+		if (piece_was_read(reader, store, piece))
+			continue;
+		vecseg_map_prefetch(store->map, piece * WIDE_BLOCKS,
+							piece_length(reader, piece));
+		reader->wide_read[piece / 8] |= 1 << (piece % 8);
+		reader->wide_left -= Min(reader->wide_left, 1);
+		reader->counters->reads++;
+		reader->counters->read_bytes +=
+			(uint64) piece_length(reader, piece) * BLCKSZ;
+	}
+}
+
+/*
+ * Does the kernel have a value's pages, or will it soon?  Asked for some
+ * values only.
+ */
+bool
+vecseg_reader_is_resident(VecsegReader *reader, VecsegStore *store,
+						  const ReaderValue *value)
+{
+	if (reader->part == VECSEG_READ_IN_ORDER)
+		return region_is_resident(reader, store, value);
+	if (reader->wide_left > 0 && reader->first >= WIDE_AFTER &&
+		value->block + value->nblocks <= reader->wide_end)
+	{
+		read_wide(reader, store, value);
+		return true;
+	}
+	return vecseg_map_sample(&reader->residency, store->map, value->block,
+							 value->nblocks);
+}
+
+/*
+ * Check a page in the mapping, unless it is the one checked last.  To verify
+ * its checksum it is copied, to page[].
+ */
+static bool
+check_mapped_page(VecsegReader *reader, VecsegStore *store, BlockNumber block)
+{
+	VecsegPageOpaque opaque;
+
+	if (block == reader->page_block)
+		return true;
+	reader->page_block = InvalidBlockNumber;
+	if (reader->checksums)
+	{
+		if (!vecseg_map_copy(store->map, block, 0, BLCKSZ, reader->page.data) ||
+			!vecseg_read_page_ok(reader->page.data, block))
+			return false;
+	}
+	else if (!vecseg_map_copy(store->map, block, BLCKSZ - sizeof(opaque),
+							  sizeof(opaque), (char *) &opaque) ||
+			 !vecseg_page_is_data(&opaque))
+		return false;
+	reader->page_block = block;
+	return true;
+}
+
+/* Copy a value that is not in shared buffers from the mapping. */
+void
+vecseg_reader_copy_mapped(VecsegReader *reader, VecsegStore *store,
+						  ReaderValue *value)
+{
+	uint32 k;
+
+	for (k = 0; k < value->nblocks; k++)
+	{
+		BlockNumber block = value->block + k;
+		uint32 offset;
+		char *image;
+		uint32 length = vecseg_reader_piece(value, k, &offset, &image);
+		bool good = check_mapped_page(reader, store, block);
+
+		if (good && reader->checksums)
+			memcpy(image, reader->page.data + offset, length);
+		else if (!good ||
+				 !vecseg_map_copy(store->map, block, offset, length, image))
+		{
+			reader->counters->retries++;
+			vecseg_read_buffered(reader->rel, block, offset, length, image);
+		}
+	}
+}
+
+void
+vecseg_reader_finish(VecsegReader *reader, ReaderValue *value)
+{
+	uint32 found;
+
+	memcpy(&found, value->image, sizeof(found));
+	if (found != value->header)
+		vecseg_read_damaged(reader->rel, value->id, value->header, found);
+	value->state = VALUE_DONE;
+	reader->counters->values++;
+}

@@ -1,0 +1,45 @@
+-- The same rows in three tables: heap with vectors in TOAST (EXTERNAL: random
+-- floats do not compress, so EXTENDED would only cost attempts), heap with
+-- vectors in the row, vecseg. Ids are random: their order is not the rows'.
+-- The keys' indexes are there before the rows, as in a table in use: one that
+-- is built afterwards has its leaf pages in key order on disk.
+-- psql variables: rows, dims, runs.
+CREATE EXTENSION vecseg;
+
+-- Table and rows come in one transaction, so that wal_level = minimal needs no
+-- WAL for them.
+BEGIN;
+CREATE TABLE items_toast (id uuid PRIMARY KEY, n int, e real[]);
+ALTER TABLE items_toast ALTER e SET STORAGE EXTERNAL;
+INSERT INTO items_toast
+	SELECT md5(i::text)::uuid, i, vec(i, 1, :dims) FROM generate_series(1, :rows) i;
+COMMIT;
+BEGIN;
+CREATE TABLE items_inline (id uuid PRIMARY KEY, n int, e real[]);
+ALTER TABLE items_inline ALTER e SET STORAGE PLAIN;
+INSERT INTO items_inline SELECT id, n, e FROM items_toast;
+COMMIT;
+BEGIN;
+CREATE TABLE items_vecseg (id uuid PRIMARY KEY, n int, e real[]) USING vecseg;
+INSERT INTO items_vecseg SELECT id, n, e FROM items_toast;
+COMMIT;
+
+-- Tiny ones of the same kind, to have the catalogs read before timing starts
+CREATE TABLE tiny_toast (LIKE items_toast INCLUDING ALL);
+INSERT INTO tiny_toast SELECT * FROM items_toast LIMIT 3;
+CREATE TABLE tiny_inline (LIKE items_inline INCLUDING ALL);
+INSERT INTO tiny_inline SELECT * FROM items_inline LIMIT 3;
+CREATE TABLE tiny_vecseg (LIKE items_vecseg INCLUDING ALL) USING vecseg;
+INSERT INTO tiny_vecseg SELECT * FROM items_vecseg LIMIT 3;
+
+-- The ids that each run retrieves
+CREATE TABLE wanted (count int, run int, ids uuid[]);
+INSERT INTO wanted
+	SELECT c.count, r.run,
+		   (SELECT array_agg(s.id)
+			FROM (SELECT id FROM items_toast
+				  ORDER BY hashint8extended(n, c.count * 100 + r.run) LIMIT c.count) s)
+	FROM (VALUES (1000), (10000)) c(count), generate_series(0, :runs) r(run);
+
+VACUUM (FREEZE, ANALYZE);
+CHECKPOINT;

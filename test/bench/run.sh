@@ -1,0 +1,568 @@
+#!/usr/bin/env bash
+#
+# Measure vecseg against heap tables and against the disk, in one interleaved
+# run, and print ratios beside their targets.
+#
+#   heap TOAST    real[] with STORAGE EXTERNAL
+#   heap inline   real[] with STORAGE PLAIN
+#   vecseg        vecseg_scroll, vecseg_retrieve and plain scans
+#   vecseg SQL    the same table, by the SELECTs that heap is given, planned
+#                 as the server likes
+#
+# in three states:
+#
+#   all cold      the server was just started and nothing of it is cached
+#   rows warm     the same, but heap rows and indexes (also that of the TOAST
+#                 table) are in the page cache: only vectors are not
+#   warm          everything is in the page cache, and shared_buffers used
+#
+# doing this work, by one process without parallel workers or JIT:
+#
+#   scan          SELECT count(*), sum(e[1]): fetches each vector whole, to add
+#                 up one element, so that little else is measured
+#   none          SELECT count(*), sum(n): touches no vector
+#   scroll        all rows in the order of their (random) uuid keys; for heap
+#                 an index scan, which can return a first row at once
+#   get1k, get10k so many random ids; for heap WHERE id = ANY (...) by a bitmap
+#                 scan with effective_io_concurrency = 64, which was quicker
+#                 than an index scan in all states (HEAP_GET=index for that)
+#
+# Elapsed and CPU time (user and system, of the whole backend process) are the
+# server's own, of the whole statement with parsing and planning.
+#
+# Options, by environment:
+#
+#   ROWS=1000000  DIMS=768  RUNS=3
+#   SCRATCH=dir          where the cluster is; keeps it, and reuses the data
+#                        that an earlier run left there
+#   KEEP=1               keep the scratch folder even if it was not given
+#   WORKS, STATES        measure only these, e.g. WORKS="scan get1k"
+#   CONTENDERS           "toast inline vecseg", "sql" for vecseg SQL, and the
+#                        three ways of reading: "sync1" one by one, "sync"
+#                        with kernel prefetch, "uring", "direct" (O_DIRECT)
+#   MEMORY_LIMIT=512M    adds the state "limited": a server that may use so
+#                        much memory, page cache included, run till steady;
+#                        keep it 128 MB or more above SHARED_BUFFERS
+#   SHARED_BUFFERS=128MB CHECKSUMS=0
+#   DROP=files           drop only this cluster's files from the page cache,
+#                        not everything (which needs root anyway)
+#   READ_AHEAD_KB        set the kernel's readahead of the disk for this run
+#                        (as root); the machine's own decides much of what
+#                        reads without O_DIRECT cost, and is printed
+#   BENCH_CONF           more lines for postgresql.conf
+#   INSTALLED=1          measure what is installed: do not build and install
+
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+BENCH=$REPO/test/bench
+ROWS=${ROWS:-1000000}
+DIMS=${DIMS:-768}
+RUNS=${RUNS:-3}
+WORKS=${WORKS:-scan none scroll get1k get10k}
+STATES=${STATES:-cold rowswarm warm}
+CONTENDERS=${CONTENDERS:-toast inline vecseg sql}
+SHARED_BUFFERS=${SHARED_BUFFERS:-128MB}
+CHECKSUMS=${CHECKSUMS:-0}
+HEAP_GET=${HEAP_GET:-bitmap}
+MEMORY_LIMIT=${MEMORY_LIMIT:-}
+CGROUP=
+OLD_READ_AHEAD=
+if [[ -z ${DROP:-} ]]; then
+	DROP=files
+	if [[ -w /proc/sys/vm/drop_caches ]]; then DROP=all; fi
+fi
+
+# --- the server ---
+
+server_start()
+{
+	(
+		if [[ -n $CGROUP ]]; then echo $BASHPID >"$CGROUP/cgroup.procs"; fi
+		as_server "$BINDIR/pg_ctl" start -w -s -D "$SCRATCH/data" \
+			-l "$SCRATCH/log/server.log" </dev/null >/dev/null
+	) || { tail -n 50 "$SCRATCH/log/server.log"; die "the server did not start"; }
+}
+
+server_stop()
+{
+	as_server "$BINDIR/pg_ctl" stop -w -s -m fast -t 600 -D "$SCRATCH/data" >/dev/null
+}
+
+sql()
+{
+	"$BINDIR/psql" -X -q -A -t -v ON_ERROR_STOP=1 -h "$SOCKET_DIR" -U postgres \
+		-d postgres "$@"
+}
+
+configure()
+{
+	cat <<-END
+		shared_buffers = $SHARED_BUFFERS
+		effective_io_concurrency = 64
+		max_parallel_workers_per_gather = 0
+		jit = off
+		autovacuum = off
+		fsync = off
+		wal_level = minimal
+		max_wal_senders = 0
+		max_wal_size = 16GB
+		checkpoint_timeout = 1d
+		unix_socket_directories = '$SOCKET_DIR'
+		${BENCH_CONF:-}
+	END
+}
+
+# What the data depends on; files that another version wrote are of no use.
+fingerprint()
+{
+	echo "$ROWS $DIMS $RUNS $CHECKSUMS" "$(cat "$REPO"/sql/vecseg--*.sql \
+		"$REPO/src/format/page.h" "$BENCH/load.sql" | cksum)"
+}
+
+load()
+{
+	say "loading $ROWS vectors of $DIMS dimensions into each of three tables"
+	rm -rf "$SCRATCH/data" "$SCRATCH/loaded"
+	as_server "$BINDIR/initdb" -D "$SCRATCH/data" -U postgres -A trust -N \
+		--no-locale -E UTF8 $([[ $CHECKSUMS == 0 ]] || echo --data-checksums) \
+		>"$SCRATCH/log/initdb.log" 2>&1 || die "initdb failed, see $SCRATCH/log"
+	as_server cp "$SCRATCH/data/postgresql.conf" "$SCRATCH/data/postgresql.conf.initdb"
+	write_conf
+	server_start
+	sql -f "$REPO/test/vec.sql"
+	sql -v rows="$ROWS" -v dims="$DIMS" -v runs="$RUNS" -f "$BENCH/load.sql"
+	server_stop
+	sync -f "$SCRATCH"
+	fingerprint >"$SCRATCH/loaded"
+}
+
+write_conf()
+{
+	{
+		cat "$SCRATCH/data/postgresql.conf.initdb" "$REPO/test/conf/vecseg.conf"
+		configure
+	} >"$SCRATCH/conf.new"
+	cat "$SCRATCH/conf.new" >"$SCRATCH/data/postgresql.conf"
+	give_to_server "$SCRATCH/data/postgresql.conf"
+}
+
+# --- files and caches ---
+
+# Where the tables' files are; the names stay the same between restarts.
+find_files()
+{
+	local table name part
+
+	for table in toast inline vecseg; do
+		while IFS='|' read -r part name; do
+			printf '%s\n' "$SCRATCH/data/$name" "$SCRATCH/data/$name".[0-9]* \
+				>"$SCRATCH/files.$table.$part"
+		done < <(sql <<-END
+			SELECT 'rows', pg_relation_filepath('items_$table');
+			SELECT 'key', pg_relation_filepath('items_${table}_pkey');
+			SELECT 'toast', pg_relation_filepath(reltoastrelid) FROM pg_class
+				WHERE oid = 'items_$table'::regclass AND reltoastrelid <> 0;
+			SELECT 'toastkey', pg_relation_filepath(indexrelid)
+				FROM pg_class c JOIN pg_index i ON i.indrelid = c.reltoastrelid
+				WHERE c.oid = 'items_$table'::regclass;
+		END
+		)
+	done
+}
+
+# files TABLE PART...
+files()
+{
+	local table=$1 part
+	shift
+
+	for part in "$@"; do
+		cat "$SCRATCH/files.$table.$part" 2>/dev/null || true
+	done
+}
+
+bytes_of()
+{
+	files "$@" | xargs -r stat -c %s | awk '{ s += $1 } END { print s + 0 }'
+}
+
+drop_caches()
+{
+	local file
+
+	if [[ $DROP == all ]]; then
+		sync -f "$SCRATCH"
+		echo 3 >/proc/sys/vm/drop_caches
+	else
+		# The rest, small parts of the catalogs, are read before timing starts.
+		find "$SCRATCH/data" -type f -size +64k | while read -r file; do
+			dd if="$file" iflag=nocache count=0 status=none
+		done
+	fi
+}
+
+read_files()
+{
+	files "$@" | xargs -r cat >/dev/null
+}
+
+# A server that has just been started, with what the state wants in the cache;
+# or, if warm, the running one
+reach_state()
+{
+	local state=$1 table=$2
+
+	case $state in
+		warm)
+			# Again and again: a kernel may reclaim what was idle for a while.
+			read_files "$table" rows key toast toastkey
+			return ;;
+		limited) return ;;
+	esac
+	server_stop
+	drop_caches
+	if [[ $state == rowswarm ]]; then
+		read_files "$table" rows key toastkey
+	fi
+	server_start
+}
+
+# --- measuring ---
+
+table_of()
+{
+	case $1 in
+		toast | inline) echo "$1" ;;
+		*) echo vecseg ;;
+	esac
+}
+
+# Settings of a contender for some work
+settings()
+{
+	case $1 in
+		sync1) echo "SET vecseg.io_method = sync; SET vecseg.io_depth = 1;" ;;
+		sync) echo "SET vecseg.io_method = sync;" ;;
+		uring) echo "SET vecseg.io_method = io_uring; SET vecseg.direct_io = off;" ;;
+		direct) echo "SET vecseg.io_method = io_uring; SET vecseg.direct_io = on;" ;;
+	esac
+	case $1-$2 in
+		toast-scroll | inline-scroll | sql-scroll)
+			echo "SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off;" ;;
+		sql-get*) echo "SET enable_seqscan = off;" ;;
+		toast-get* | inline-get*)
+			echo "SET enable_seqscan = off;"
+			case $HEAP_GET in
+				bitmap) echo "SET enable_indexscan = off;" ;;
+				index) echo "SET enable_bitmapscan = off;" ;;
+			esac ;;
+	esac
+}
+
+# statement CONTENDER WORK PREFIX: the statement to measure, on PREFIX_table
+statement()
+{
+	local table=$3_$(table_of "$1")
+
+	case $1-$2 in
+		*-scan) echo "SELECT count(*), sum(e[1]::float8) FROM $table;" ;;
+		*-none) echo "SELECT count(*), sum(n) FROM $table;" ;;
+		toast-scroll | inline-scroll | sql-scroll)
+			echo "SELECT count(*), sum(e[1]::float8) FROM (SELECT * FROM $table ORDER BY id) s;" ;;
+		*-scroll)
+			echo "SELECT count(*), sum(e[1]::float8) FROM vecseg_scroll(NULL::$table) s;" ;;
+		toast-get* | inline-get* | sql-get*)
+			echo "SELECT count(*), sum(e[1]::float8) FROM $table WHERE id = ANY (:'ids'::uuid[]);" ;;
+		*-get*)
+			echo "SELECT count(*), sum(e[1]::float8) FROM vecseg_retrieve(NULL::$table, :'ids'::uuid[]) s;" ;;
+	esac
+}
+
+count_of()
+{
+	case $1 in
+		get1k) echo 1000 ;;
+		get10k) echo 10000 ;;
+		*) echo "$ROWS" ;;
+	esac
+}
+
+# A whole session; the measured statement is the one between the two settings.
+session()
+{
+	local contender=$1 work=$2 run=$3
+
+	echo "\\o /dev/null"
+	settings "$contender" "$work"
+	if [[ $work == get* ]]; then
+		echo "SELECT ids FROM wanted WHERE count = $(count_of "$work") AND run = $run \\gset"
+	fi
+	statement "$contender" "$work" tiny
+	echo "SELECT FROM items_$(table_of "$contender") WHERE false;"
+	echo "\\o"
+	echo "SET client_min_messages = log; SET log_statement_stats = on;"
+	statement "$contender" "$work" items
+}
+
+# run_session CONTENDER WORK RUN: prints "elapsed-ms cpu-ms result"
+run_session()
+{
+	session "$@" | sql >"$SCRATCH/result" 2>"$SCRATCH/messages" ||
+		{ cat "$SCRATCH/messages"; die "failed: $*"; } >&2
+	perl -ne '($user, $system, $elapsed) = ($1, $2, $3)
+			if m{([\d.]+) s user, ([\d.]+) s system, ([\d.]+) s elapsed};
+		END { printf "%.3f %.3f\n", $elapsed * 1000, ($user + $system) * 1000 }' \
+		"$SCRATCH/messages"
+}
+
+# All contenders must find the same.
+check_result()
+{
+	local contender=$1 work=$2 run=$3 expected=$SCRATCH/expected.$2
+
+	if [[ $work == get* ]]; then expected+=.$run; fi
+	if [[ ! -f $expected ]]; then
+		cp "$SCRATCH/result" "$expected"
+	fi
+	cmp -s "$SCRATCH/result" "$expected" ||
+		die "$contender found $(cat "$SCRATCH/result") for $work," \
+			"not $(cat "$expected")"
+	[[ $(cut -d'|' -f1 "$expected") -eq $(count_of "$work") ]] ||
+		die "$work found $(cat "$expected")"
+}
+
+measure()
+{
+	local state=$1 contender=$2 work=$3 run=$4 times
+
+	reach_state "$state" "$(table_of "$contender")"
+	times=$(run_session "$contender" "$work" "$run")
+	check_result "$contender" "$work" "$run"
+	if [[ $run -gt 0 ]]; then
+		echo "time $state $work $contender $(count_of "$work") $times" >>"$SCRATCH/results"
+	fi
+}
+
+# Is there anything to learn from it?
+is_of_interest()
+{
+	case $1-$2-$3 in
+		rowswarm-inline-* | rowswarm-*-none | *-sql-scan | *-sql-none) return 1 ;;
+		*-sync1-none | *-sync-none | *-uring-none | *-direct-none) return 1 ;;
+		limited-*-none | limited-*-get1k) return 1 ;;
+	esac
+}
+
+# A run that is not counted, for the states that are reached by running
+warm_up()
+{
+	local state=$1 contender=$2 work=$3
+
+	if [[ $state == warm || $state == limited ]]; then
+		measure "$state" "$contender" "$work" 0
+	fi
+}
+
+measure_state()
+{
+	local state=$1 work contender run
+
+	for work in $WORKS; do
+		say "$state: $work"
+		for run in $(seq 0 "$RUNS"); do
+			for contender in $CONTENDERS; do
+				is_of_interest "$state" "$contender" "$work" || continue
+				if [[ $run -eq 0 || $state == limited ]]; then
+					warm_up "$state" "$contender" "$work"
+				fi
+				if [[ $run -gt 0 ]]; then
+					measure "$state" "$contender" "$work" "$run"
+				fi
+			done
+			if [[ $run -gt 0 && $state != warm ]]; then measure_disk; fi
+		done
+	done
+}
+
+# The disk's limits are measured between the others, for a short time each.
+measure_disk()
+{
+	local value=$((DIMS * 4 + 24)) kind args
+
+	for kind in "sequential 1048576 8" "random $value 1" "random $value 64"; do
+		args=($kind)
+		echo "disk $kind $("$SCRATCH/diskrate" "${args[@]}" 1 \
+			$(files vecseg toast))" >>"$SCRATCH/results"
+	done
+}
+
+# Most memory that the backend had for itself during a scroll, in kB
+measure_memory()
+{
+	local contender=$1 pid kb peak=0
+
+	reach_state rowswarm "$(table_of "$contender")"
+	rm -f "$SCRATCH/pid"
+	{
+		echo "SELECT pg_backend_pid() \\g $SCRATCH/pid"
+		session "$contender" scroll 1
+	} | sql >/dev/null 2>&1 &
+	while [[ ! -s $SCRATCH/pid ]]; do sleep 0.01; done
+	pid=$(cat "$SCRATCH/pid")
+	while kb=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status" 2>/dev/null) &&
+		[[ -n $kb ]]; do
+		if [[ $kb -gt $peak ]]; then peak=$kb; fi
+		sleep 0.02
+	done
+	wait
+	echo "memory $contender $peak" >>"$SCRATCH/results"
+}
+
+# --- limited memory ---
+
+# Make the control group (version 1 or 2); false if that is not allowed.
+make_cgroup()
+{
+	local name=vecseg-bench.$$
+
+	if mkdir "/sys/fs/cgroup/memory/$name" 2>/dev/null; then
+		CGROUP=/sys/fs/cgroup/memory/$name
+		echo "$MEMORY_LIMIT" >"$CGROUP/memory.limit_in_bytes"
+	elif [[ -f /sys/fs/cgroup/cgroup.controllers ]] &&
+		mkdir "/sys/fs/cgroup/$name" 2>/dev/null; then
+		CGROUP=/sys/fs/cgroup/$name
+		echo "$MEMORY_LIMIT" >"$CGROUP/memory.max"
+	fi 2>/dev/null && [[ -n $CGROUP ]]
+}
+
+measure_limited()
+{
+	if ! make_cgroup; then
+		say "no state \"limited\": control groups cannot be made here"
+		return
+	fi
+	server_stop
+	drop_caches
+	server_start
+	measure_state limited
+}
+
+remove_cgroup()
+{
+	if [[ -n $CGROUP ]]; then rmdir "$CGROUP" || true; fi
+}
+
+# --- the kernel's readahead ---
+
+# The file that sets it for the disk that SCRATCH is on; nothing if not found
+read_ahead_file()
+{
+	local device
+
+	device=$(readlink -f "/sys/dev/block/$(stat -c '%Hd:%Ld' "$SCRATCH")")
+	for device in "$device" "$(dirname "$device")"; do
+		if [[ -f $device/queue/read_ahead_kb ]]; then
+			echo "$device/queue/read_ahead_kb"
+			return
+		fi
+	done
+}
+
+set_read_ahead()
+{
+	local file
+
+	file=$(read_ahead_file)
+	if [[ -n $file ]]; then
+		OLD_READ_AHEAD=$(cat "$file")
+		if [[ -n ${READ_AHEAD_KB:-} ]]; then echo "$READ_AHEAD_KB" >"$file"; fi
+	fi
+}
+
+restore_read_ahead()
+{
+	if [[ -n ${READ_AHEAD_KB:-} && -n $OLD_READ_AHEAD ]]; then
+		echo "$OLD_READ_AHEAD" >"$(read_ahead_file)"
+	fi
+}
+
+# --- the whole ---
+
+open_scratch()
+{
+	if [[ -z ${SCRATCH:-} ]]; then
+		make_scratch vecseg-bench
+		return
+	fi
+	KEEP=1
+	mkdir -p "$SCRATCH"
+	SCRATCH=$(cd "$SCRATCH" && pwd)
+	SOCKET_DIR=$SCRATCH/sock
+	mkdir -p "$SOCKET_DIR" "$SCRATCH/log"
+	give_to_server "$SCRATCH"
+	cd "$SCRATCH"
+}
+
+finish()
+{
+	trap - EXIT
+	server_stop 2>/dev/null || stop_server "$SCRATCH/data"
+	remove_cgroup
+	restore_read_ahead
+	if [[ -n ${KEEP:-} ]]; then
+		say "kept for another run: SCRATCH=$SCRATCH"
+	else
+		rm -rf "$SCRATCH"
+	fi
+}
+
+main()
+{
+	local state
+
+	open_scratch
+	trap finish EXIT
+	trap 'exit 130' INT TERM
+	if [[ -n ${INSTALLED:-} ]]; then
+		BINDIR=$("$(find_pg_config)" --bindir)
+	else
+		prepare
+	fi
+	gcc -O2 -o "$SCRATCH/diskrate" "$BENCH/diskrate.c" -luring
+	stop_server "$SCRATCH/data"
+	rm -f "$SCRATCH"/results "$SCRATCH"/expected.*
+	shopt -s nullglob
+	if [[ $(cat "$SCRATCH/loaded" 2>/dev/null) != "$(fingerprint)" ]]; then
+		load
+	fi
+	write_conf
+	set_read_ahead
+	server_start
+	find_files
+	{
+		echo "size rows $ROWS"
+		echo "size file $(bytes_of vecseg rows toast)"
+		# What a scan cannot avoid: rows, and pages with values
+		echo "size vecseg $(($(bytes_of vecseg rows) + $(sql -c "
+			SELECT ceil(sum(used * slot_size) * (8192.0 / 8168))
+			FROM vecseg_segments('items_vecseg')")))"
+	} >>"$SCRATCH/results"
+
+	for state in $STATES; do
+		measure_state "$state"
+	done
+	if [[ " $WORKS " == *" scroll "* ]]; then
+		for contender in $CONTENDERS; do measure_memory "$contender"; done
+	fi
+	if [[ -n $MEMORY_LIMIT ]]; then measure_limited; fi
+
+	echo
+	echo "PostgreSQL $("$BINDIR/postgres" --version | grep -oE '[0-9.]+' | head -n 1)," \
+		"$(uname -sr), $(nproc) CPUs, $ROWS rows, $DIMS dimensions, medians of $RUNS runs," \
+		"shared_buffers $SHARED_BUFFERS, checksums $CHECKSUMS, page cache dropped: $DROP," \
+		"kernel readahead ${READ_AHEAD_KB:-${OLD_READ_AHEAD:-?}} kB"
+	perl "$BENCH/report.pl" "$SCRATCH/results"
+}
+
+main "$@"

@@ -1,0 +1,203 @@
+#!/usr/bin/env bash
+#
+# Build and install vecseg, then run its tests:
+#
+#   test/run.sh [regress] [isolation] [tap]      default: all three
+#
+#   regress     sql/*.sql, in the order of test/regress_schedule
+#   isolation   test/isolation/specs/*.spec
+#   tap         test/t/*.pl
+#
+# REGRESS, ISOLATION and TESTS (names, with or without folder and suffix)
+# choose single tests; what none of them names is then left out. Each SQL
+# script and each spec counts as one test, a TAP test as its assertions.
+#
+# The last line is "N passed, N failed[, N skipped]". Everything is written to
+# a scratch folder, removed unless a test failed or KEEP=1 is set. After an
+# intended change: cp SCRATCH/regress/results/NAME.out expected/
+#
+# Also heeded: PGVER, PG_CONFIG, PROVE_JOBS, VECSEG_TEST_HARD=1,
+# VECSEG_STEP_TIMEOUT (seconds for each of the three: 3600, hard 21600).
+
+set -euo pipefail
+shopt -s nullglob
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+source "$REPO/test/tally.sh"
+
+STEP_TIMEOUT=${VECSEG_STEP_TIMEOUT:-${VECSEG_TEST_HARD:+21600}}
+STEP_TIMEOUT=${STEP_TIMEOUT:-3600}
+
+# Names without folder and suffix.
+base_names()
+{
+	local name
+
+	for name in "$@"; do
+		name=${name##*/}
+		echo "${name%.*}"
+	done
+}
+
+step()
+{
+	as_server timeout -k 30 "$STEP_TIMEOUT" "$@" </dev/null
+}
+
+# A test without expected output must fail like others, not end the run.
+expect_something()
+{
+	local input=$1 test
+	shift
+
+	mkdir -p "$input/expected"
+	for test in "$@"; do
+		if ! compgen -G "$input/expected/${test}*.out" >/dev/null; then
+			say "$test has no expected output yet"
+			: >"$input/expected/$test.out"
+		fi
+	done
+}
+
+# run_pg_regress NAME PROGRAM INPUTDIR TEST...: count what it reports.
+run_pg_regress()
+{
+	local name=$1 program=$2 input=$3 out=$SCRATCH/$1 ok
+	shift 3
+
+	say "$name: $# tests"
+	expect_something "$input" "$@"
+	(cd "$SCRATCH" && step "$program" --bindir="$BINDIR" --inputdir="$input" \
+		--outputdir="$out" --host="$SOCKET_DIR" --port=5432 --user=postgres \
+		--dbname="${name}_vecseg" --load-extension=vecseg "$@") 2>&1 |
+		grep --line-buffered -vE '^(SET|.* DATABASE|CREATE EXTENSION)$' |
+		tee "$SCRATCH/log/$name.log" || true
+	ok=$(grep -cE '^(test| {4}) .*\.\.\. ok |^ok [0-9]+ ' \
+		"$SCRATCH/log/$name.log" || true)
+	PASSED=$((PASSED + ok))
+	FAILED=$((FAILED + $# - ok))
+	if [[ -s $out/regression.diffs ]]; then
+		head -n 200 "$out/regression.diffs"
+	fi
+}
+
+run_regress()
+{
+	local schedule=$SRC/test/regress_schedule scheduled='' tests name
+
+	if [[ -f $schedule ]]; then
+		scheduled=$(sed -n 's/^test: *//p' "$schedule" | tr -s ' ' '\n')
+	fi
+	for name in $(base_names "$SRC"/sql/*.sql); do
+		if [[ $name != vecseg--* ]] && ! grep -qxF "$name" <<<"$scheduled"; then
+			fail "sql/$name.sql is not in test/regress_schedule"
+		fi
+	done
+	mapfile -t tests < <(base_names ${REGRESS:-$scheduled})
+	if [[ ${#tests[@]} -eq 0 ]]; then
+		skip "regress: there are no SQL scripts"
+		return
+	fi
+	run_pg_regress regress "$PGXS_DIR/src/test/regress/pg_regress" "$SRC" \
+		"${tests[@]}"
+}
+
+run_isolation()
+{
+	local tests
+
+	mapfile -t tests < <(base_names \
+		${ISOLATION:-"$SRC"/test/isolation/specs/*.spec})
+	if [[ ${#tests[@]} -eq 0 ]]; then
+		skip "isolation: there are no specs"
+		return
+	fi
+	run_pg_regress isolation \
+		"$PGXS_DIR/src/test/isolation/pg_isolation_regress" \
+		"$SRC/test/isolation" "${tests[@]}"
+}
+
+run_tap()
+{
+	local tests name passed failed skipped
+
+	mapfile -t tests < <(base_names ${TESTS:-"$SRC"/test/t/*.pl})
+	if [[ ${#tests[@]} -eq 0 ]]; then
+		skip "tap: there are no TAP tests"
+		return
+	elif [[ ! -f $PGXS_DIR/src/test/perl/PostgreSQL/Test/Cluster.pm ]]; then
+		fail "tap: this PostgreSQL was installed without its Perl test modules"
+		return
+	fi
+	say "tap: ${#tests[@]} files"
+	tests=("${tests[@]/#/t/}")
+	tests=("${tests[@]/%/.pl}")
+	for name in "${tests[@]}"; do
+		if [[ ! -f $SRC/test/$name ]]; then
+			fail "tap: there is no test/$name"
+			return
+		fi
+	done
+	(
+		cd "$SRC/test"
+		export TESTDIR=$SCRATCH/tap TESTDATADIR=$SCRATCH/tap/tmp_check
+		export TESTLOGDIR=$TESTDATADIR/log TMPDIR=$SCRATCH/tmp
+		export PG_REGRESS=$PGXS_DIR/src/test/regress/pg_regress
+		export PERL5LIB=$PGXS_DIR/src/test/perl:$SRC/test/perl
+		export VECSEG_TEST_DATA=$SRC/test/data
+		step perl perl/run_tap.pl "$SCRATCH/tap/counts" \
+			"${tests[@]}" 2>&1
+	) || true
+	if [[ ! -s $SCRATCH/tap/counts ]]; then
+		fail "tap: the tests did not end (limit: $STEP_TIMEOUT s)"
+		return
+	fi
+	read -r passed failed skipped <"$SCRATCH/tap/counts"
+	PASSED=$((PASSED + passed))
+	FAILED=$((FAILED + failed))
+	SKIPPED=$((SKIPPED + skipped))
+	for name in $(cat "$SCRATCH/tap/failed" 2>/dev/null); do
+		say "$name failed; the end of its log:"
+		tail -n 60 "$SCRATCH/tap/tmp_check/log/regress_log_$name" || true
+	done
+}
+
+# Which of the three to run when the command line does not say.
+default_parts()
+{
+	if [[ -n ${REGRESS:-}${ISOLATION:-}${TESTS:-} ]]; then
+		echo ${REGRESS:+regress} ${ISOLATION:+isolation} ${TESTS:+tap}
+	else
+		echo regress isolation tap
+	fi
+}
+
+main()
+{
+	local parts part
+
+	read -ra parts <<<"${*:-$(default_parts)}"
+	begin_tally
+	make_scratch vecseg-test
+	prepare
+
+	# The server's user may not be able to read the repository.
+	SRC=$SCRATCH/src
+	mkdir "$SRC" "$SCRATCH/tmp" "$SCRATCH/tap" "$SCRATCH/regress" "$SCRATCH/isolation"
+	for part in test sql expected; do
+		if [[ -d $REPO/$part ]]; then
+			cp -R "$REPO/$part" "$SRC"
+		fi
+	done
+	give_to_server "$SCRATCH"
+
+	if [[ " ${parts[*]} " =~ \ (regress|isolation)\  ]]; then
+		start_server "$REPO"/test/conf/{vecseg,regress}.conf
+	fi
+	for part in "${parts[@]}"; do
+		"run_$part"
+	done
+	check_server_logs "$SCRATCH/log" "$SCRATCH/tap"
+	FINISHED=yes
+}
+
+main "$@"

@@ -1,0 +1,148 @@
+# Where the kernel refuses io_uring, as in many containers, all reads give the
+# same rows; each session notes it once in the server's log.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use VecsegTest;
+
+# A program that makes io_uring_setup() fail with the given errno, for itself
+# and its children, and then runs its other arguments.
+my $source = <<'C';
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int
+main(int argc, char **argv)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (atoi(argv[1]) & SECCOMP_RET_DATA)),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+	{
+		perror("seccomp");
+		return 77;
+	}
+	execvp(argv[2], argv + 2);
+	perror(argv[2]);
+	return 1;
+}
+C
+
+my $dir = PostgreSQL::Test::Utils::tempdir();
+my $refuse = "$dir/refuse_io_uring";
+
+append_to_file("$refuse.c", $source);
+if (system("cc -o $refuse $refuse.c") != 0)
+{
+	plan skip_all => 'no C compiler for the program that refuses io_uring';
+}
+if (system($refuse, '1', 'true') != 0)
+{
+	plan skip_all => 'this system does not allow seccomp filters';
+}
+
+# Several tables, as a session cannot read one cold twice: what it has mapped
+# and touched stays in memory.
+my @tables = ('scrolled', 'retrieved', 'scanned');
+my $rows = 3000;
+my $node = vecseg_node(
+	'refused',
+	conf => "shared_buffers = 1MB\nautovacuum = off\n"
+	  . "max_parallel_workers_per_gather = 0");
+foreach my $table (@tables)
+{
+	create_table($node, $table);
+	fill_table($node, $table, 1, $rows);
+	$node->safe_psql('postgres', "VACUUM ANALYZE $table");
+}
+my @files = map { toast_file($node, $_) } @tables;
+$node->stop;
+if (!drop_os_cache(@files))
+{
+	plan skip_all => 'the file system keeps files in memory';
+}
+
+my @from = (
+	'vecseg_scroll(NULL::scrolled)',
+	'vecseg_retrieve(NULL::retrieved, ARRAY(SELECT i FROM '
+	  . "generate_series(1, $rows) i ORDER BY hashint4(i)))",
+	'scanned');
+my $wrong = wrong_vectors();
+
+# Read all tables in one session; returns what the server logged meanwhile.
+sub read_all
+{
+	my ($name, $method) = @_;
+	my $offset = -s $node->logfile;
+	my $session = $node->background_psql('postgres');
+
+	drop_os_cache(@files);
+	$session->query_safe("SET vecseg.io_method = $method");
+	foreach my $from (@from, @from)
+	{
+		is( $session->query_safe(
+				"SELECT count(*), count(*) FILTER (WHERE $wrong) FROM $from"),
+			"$rows|0",
+			"$name, $method: $from");
+	}
+	$session->quit;
+	return slurp_file($node->logfile, $offset);
+}
+
+sub start_refusing
+{
+	my ($errno) = @_;
+	local %ENV = $node->_get_env();
+
+	system_or_bail($refuse, $errno, 'pg_ctl', '-w', '-s', '-D',
+		$node->data_dir, '-l', $node->logfile, 'start');
+	$node->_update_pid(1);
+	return;
+}
+
+my %errors = (EPERM => 1, ENOSYS => 38, EMFILE => 24, ENOMEM => 12);
+foreach my $name (sort keys %errors)
+{
+	start_refusing($errors{$name});
+	foreach my $method ('auto', 'io_uring')
+	{
+		my $log = read_all($name, $method);
+		my @notes = $log =~ /^(.*io_uring is not available.*)$/mg;
+
+		is(scalar @notes, 1, "$name, $method: one note in the log");
+		like($log, qr/HINT: /, "$name, $method: with a hint");
+		unlike($log, qr/ERROR|WARNING|FATAL/,
+			"$name, $method: nothing else went wrong");
+	}
+	unlike(read_all($name, 'sync'), qr/io_uring/,
+		"$name, sync: nothing to note");
+	$node->stop;
+}
+
+# The filter is what made the difference, where the system allows io_uring.
+$node->start;
+my $log = read_all('allowed', 'auto');
+SKIP:
+{
+	skip 'this system does not allow io_uring', 1
+	  if $log =~ /io_uring is not available/;
+	unlike($log, qr/io_uring/, 'nothing to note where it is allowed');
+}
+$node->stop;
+done_testing();
