@@ -305,7 +305,10 @@ sub check_all
 
 Crash a node: kill the postmaster and all its children at once with SIGKILL,
 and wait until they are gone. The postmaster is stopped first, so that it can
-start no child that would be missed.
+start no child that would be missed, and killed last: a backend that sees it
+die between its commit and the removal of the files it dropped ends with
+"PANIC: cannot abort transaction %u, it was already committed", on any table
+(it waits for the checkpointer's full queue in RegisterSyncRequest()).
 
 =cut
 
@@ -320,8 +323,8 @@ sub kill9
 	_wait_until(sub { (_process_state($postmaster))[0] =~ /^[TtZX]$/ },
 		'the postmaster to stop');
 	@children = _children($postmaster);
-	$node->kill9;
 	kill 'KILL', @children;
+	$node->kill9;
 	foreach my $pid ($postmaster, @children)
 	{
 		_wait_until(sub { _is_gone($pid) }, "process $pid to end");
