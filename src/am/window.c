@@ -13,7 +13,8 @@
  *
  * The window starts small, so that a LIMIT does not read far ahead, and
  * doubles each time so many rows as half of it were taken, up to its most rows
- * or vecseg.read_ahead bytes of values.  A large window is refilled, and its
+ * or vecseg.read_ahead bytes of values.  But while all values are in memory it
+ * stays so small that the processor has its rows at hand.  A large window is refilled, and its
  * reads are submitted, an eighth at a time: the reads of a submission finish in
  * the order of their places, so until the first row of it is there most of the
  * others are, and it is the submissions behind it that keep the disk busy.
@@ -42,7 +43,10 @@
 #define BULK_MAX_ROWS 4096
 #define FIRST_ROWS 1
 
-/* A window that holds this many rows is refilled by halves. */
+/*
+ * A window that holds this many rows is refilled by halves, and is large
+ * enough while nothing has to be read.
+ */
 #define SMALL_WINDOW 64
 
 /* Pages pinned at most; fewer if there are few buffers */
@@ -75,6 +79,7 @@ struct VecsegWindow
 	uint64 next;
 	int limit;		 /* rows to hold */
 	int taken;		 /* rows popped since the limit was raised */
+	uint64 reads;	 /* of the reader when the limit was raised last */
 	int unsubmitted; /* rows pushed since the last submission */
 	int pins;		 /* pages pinned */
 	Size bytes;		 /* of copied tuples */
@@ -108,6 +113,7 @@ start_small(VecsegWindow *window)
 {
 	window->limit = in_order(window) ? BULK_FIRST_ROWS : FIRST_ROWS;
 	window->taken = 0;
+	window->reads = 0;
 	window->unsubmitted = 0;
 	window->filling = true;
 }
@@ -358,6 +364,21 @@ store_row(WindowRow *row, TupleTableSlot *slot)
 	slot->tts_tableOid = row->tuple.t_tableOid;
 }
 
+/* Let the window grow, if so many rows were taken and it is of use. */
+static void
+raise_limit(VecsegWindow *window)
+{
+	uint64 reads =
+		window->reader == NULL ? 0 : vecseg_reader_reads(window->reader);
+
+	if (window->taken < window->limit / 2 ||
+		(window->limit >= SMALL_WINDOW && reads == window->reads))
+		return;
+	window->limit = Min(window->limit * 2, window->max_rows);
+	window->taken = 0;
+	window->reads = reads;
+}
+
 bool
 vecseg_window_pop(VecsegWindow *window, TupleTableSlot *slot)
 {
@@ -383,11 +404,7 @@ vecseg_window_pop(VecsegWindow *window, TupleTableSlot *slot)
 	if (!window->filling && has_room(window))
 	{
 		window->filling = true;
-		if (window->taken >= window->limit / 2)
-		{
-			window->limit = Min(window->limit * 2, window->max_rows);
-			window->taken = 0;
-		}
+		raise_limit(window);
 	}
 	return true;
 }

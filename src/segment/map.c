@@ -11,8 +11,11 @@
  * A page of a mapping that the kernel cannot supply (file truncated by
  * another program, disk error) raises SIGBUS.  vecseg_map_copy() catches it
  * and returns false; the caller then reads the page through shared buffers,
- * which reports the error with the file's name.  The handler is installed
- * with the first mapping, and passes on a SIGBUS that is not ours.
+ * which reports the error with the file's name.  Anywhere else, that is in
+ * code that was given a pointer by vecseg_map_hold(), it becomes an error then
+ * and there, as the server makes one of SIGFPE (FloatExceptionHandler() in
+ * tcop/postgres.c).  The handler is installed with the first mapping, and
+ * passes on a SIGBUS that is not ours.
  *
  * A backend keeps at most MAX_WINDOWS files open and mapped; the least
  * recently used one makes room.  The descriptors are not fd.c's virtual ones,
@@ -32,6 +35,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/relpath.h"
@@ -73,6 +77,9 @@ typedef struct Window
 static Window windows[MAX_WINDOWS];
 static uint64 clock_tick = 0;
 
+/* The kernel or the file system does not know RWF_NOWAIT. */
+static bool nowait_refused = false;
+
 /* Address range that may fault now, and where to go then */
 static char *volatile guard_start = NULL;
 static char *volatile guard_end = NULL;
@@ -80,13 +87,41 @@ static sigjmp_buf guard_jump;
 static bool handler_installed = false;
 static struct sigaction previous_action;
 
+/* Raise the error for a page that the kernel cannot supply. */
+static void
+report_unreadable(const Window *window, size_t place)
+{
+	BlockNumber block =
+		(BlockNumber) window->number * RELSEG_SIZE + place / BLCKSZ;
+	char byte;
+
+	errno = 0;
+	if (pread(window->fd, &byte, 1, (off_t) place) == 0)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("could not read block %u in file \"%s\"", block,
+							   window->map->path),
+						errdetail("The file ends before it.")));
+	if (errno == 0)
+		errno = EIO;
+	ereport(ERROR, (errcode_for_file_access(),
+					errmsg("could not read block %u in file \"%s\": %m", block,
+						   window->map->path)));
+}
+
 static void
 handle_sigbus(int signo, siginfo_t *info, void *context)
 {
 	char *address = (char *) info->si_addr;
+	int i;
 
 	if (address >= guard_start && address < guard_end)
 		siglongjmp(guard_jump, 1);
+	for (i = 0; i < MAX_WINDOWS; i++)
+	{
+		if (windows[i].base != NULL && address >= windows[i].base &&
+			address < windows[i].base + WINDOW_BYTES)
+			report_unreadable(&windows[i], address - windows[i].base);
+	}
 
 	/* Not ours: let it happen again with the previous disposition. */
 	sigaction(SIGBUS, &previous_action, NULL);
@@ -349,6 +384,37 @@ vecseg_map_copy(VecsegMap *map, BlockNumber block, uint32 offset, uint32 length,
 }
 
 /*
+ * Have the processor fetch the first of these bytes into its cache, if they
+ * are mapped and in memory: no page fault comes of it.
+ */
+void
+vecseg_map_touch(VecsegMap *map, BlockNumber block, uint32 offset)
+{
+	Window *window = get_window(map, block);
+
+	if (window != NULL)
+		__builtin_prefetch(window_address(window, block) + offset);
+}
+
+/*
+ * The address of bytes of one block in the mapping, good until given back by
+ * vecseg_map_unpin(*pin).  Returns NULL when the file cannot be mapped.
+ *
+ * Whoever reads there may get an error, see above.
+ */
+const char *
+vecseg_map_hold(VecsegMap *map, BlockNumber block, uint32 offset, int *pin)
+{
+	Window *window = get_window(map, block);
+
+	if (window == NULL)
+		return NULL;
+	window->pins++;
+	*pin = window - windows;
+	return window_address(window, block) + offset;
+}
+
+/*
  * Are the blocks in the kernel's page cache?  They must lie in one file; the
  * first 1 MB of them is looked at.  A guess: they may be gone, or have come,
  * the next moment.
@@ -395,6 +461,15 @@ vecseg_map_populate(VecsegMap *map, BlockNumber block, uint32 nblocks)
 #define SAMPLE_SURE 64
 #define SAMPLE_EVERY 16
 
+static void
+note_answer(VecsegResidency *sample, bool resident)
+{
+	sample->skipped = 0;
+	sample->same =
+		resident == sample->resident ? Min(sample->same + 1, SAMPLE_SURE) : 0;
+	sample->resident = resident;
+}
+
 /*
  * The same, for one of many blocks at random places: a system call is spent
  * on some of them only, once the answer has been the same for a while.
@@ -407,12 +482,50 @@ vecseg_map_sample(VecsegResidency *sample, VecsegMap *map, BlockNumber block,
 
 	if (sample->same >= SAMPLE_SURE && ++sample->skipped < SAMPLE_EVERY)
 		return sample->resident;
-	sample->skipped = 0;
 	resident = block / RELSEG_SIZE == (block + nblocks - 1) / RELSEG_SIZE &&
 			   vecseg_map_resident(map, block, nblocks);
-	sample->same =
-		resident == sample->resident ? Min(sample->same + 1, SAMPLE_SURE) : 0;
-	sample->resident = resident;
+	note_answer(sample, resident);
+	return resident;
+}
+
+/* Can it be found out by vecseg_map_read_cached() what the kernel has? */
+bool
+vecseg_map_can_read_cached(void)
+{
+	return !nowait_refused;
+}
+
+/*
+ * Read whole blocks of one file if the kernel has them all; false if it does
+ * not, or is not likely to: as vecseg_map_sample() does, this asks for some
+ * values only, once the answer has been "no" for a while.
+ *
+ * For values at random places this is cheaper than mincore() and touching the
+ * mapping: the kernel maps sixteen pages at each fault, and unmaps them at the
+ * end.
+ */
+bool
+vecseg_map_read_cached(VecsegResidency *sample, VecsegMap *map,
+					   BlockNumber block, uint32 nblocks, char *buffer)
+{
+	struct iovec place = { buffer, (size_t) nblocks * BLCKSZ };
+	Window *window;
+	ssize_t got;
+	bool resident;
+
+	if (sample->same >= SAMPLE_SURE && !sample->resident &&
+		++sample->skipped < SAMPLE_EVERY)
+		return false;
+	window = get_window(map, block);
+	if (window == NULL ||
+		block / RELSEG_SIZE != (block + nblocks - 1) / RELSEG_SIZE)
+		return false;
+	got = preadv2(window->fd, &place, 1, (off_t) (block % RELSEG_SIZE) * BLCKSZ,
+				  RWF_NOWAIT);
+	if (got < 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS))
+		nowait_refused = true;
+	resident = got == (ssize_t) place.iov_len;
+	note_answer(sample, resident);
 	return resident;
 }
 

@@ -11,8 +11,10 @@
  * right):
  *
  *	 1. in shared buffers, every page of it;
- *	 2. if the kernel has its pages, in the mapping, from where it is copied
- *	    when it is got: into memory that the processor still has at hand;
+ *	 2. if the kernel has its pages, in the mapping.  When it is got, what is
+ *	    on one page is used there; the rest is copied, into memory that the
+ *	    processor still has at hand.  Values here and there are copied at once
+ *	    by a read that does not wait;
  *	 3. else it waits for the next submission.
  *
  * A submission sorts the waiting values by place and merges neighbours into
@@ -153,6 +155,11 @@ give_image(VecsegReader *reader, ReaderValue *value)
 	FreeImage *image = (FreeImage *) value->image;
 
 	value->image = NULL;
+	if (value->pin >= 0)
+	{
+		vecseg_map_unpin(value->pin);
+		return;
+	}
 	reader->bytes -= value->room;
 	if (value->room > VECSEG_IO_BUFFER_SIZE ||
 		(reader->free_images != NULL &&
@@ -225,6 +232,7 @@ vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
 	value->size = size;
 	value->header = vecseg_image_header(size, compressed);
 	value->state = VALUE_WAITING;
+	value->pin = -1;
 	locate_value(reader, store, value);
 	take_image(reader, value);
 	reader->next++;
@@ -234,21 +242,36 @@ vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
 		reader->counters->shared_hits++;
 		vecseg_reader_finish(reader, value);
 	}
+	else if (vecseg_reader_prefers_reading(reader, value))
+	{
+		if (vecseg_reader_copy_cached(reader, store, value))
+		{
+			reader->counters->mapped_hits++;
+			vecseg_reader_finish(reader, value);
+		}
+	}
 	else if (vecseg_reader_is_resident(reader, store, value))
 	{
 		give_image(reader, value);
 		value->state = VALUE_MAPPED;
+		vecseg_map_touch(store->map, value->block, value->offset);
 	}
 	return number;
 }
 
-/* Copy a value from the mapping, which may have to wait for the disk. */
+/* Take a value from the mapping, which may have to wait for the disk. */
 static void
 take_mapped(VecsegReader *reader, ReaderValue *value)
 {
-	if (value->image == NULL)
-		take_image(reader, value);
-	vecseg_reader_copy_mapped(reader, vecseg_store_open(reader->rel), value);
+	VecsegStore *store = vecseg_store_open(reader->rel);
+
+	if (value->image != NULL ||
+		!vecseg_reader_hold_mapped(reader, store, value))
+	{
+		if (value->image == NULL)
+			take_image(reader, value);
+		vecseg_reader_copy_mapped(reader, store, value);
+	}
 	reader->counters->mapped_hits++;
 	vecseg_reader_finish(reader, value);
 }
@@ -326,6 +349,12 @@ vecseg_reader_release(VecsegReader *reader, uint64 number)
 	}
 }
 
+uint64
+vecseg_reader_reads(const VecsegReader *reader)
+{
+	return reader->counters->reads;
+}
+
 Size
 vecseg_reader_bytes(const VecsegReader *reader)
 {
@@ -363,7 +392,7 @@ vecseg_reader_reset(VecsegReader *reader)
 	for (i = reader->first; i < reader->next; i++)
 	{
 		if (vecseg_reader_value(reader, i)->image != NULL)
-			pfree(vecseg_reader_value(reader, i)->image);
+			give_image(reader, vecseg_reader_value(reader, i));
 	}
 	reader->first = reader->waiting = reader->next;
 	reader->bytes = 0;
@@ -388,6 +417,8 @@ vecseg_reader_close(VecsegReader *reader)
 	free_reads(&reader->unused, false);
 	if (reader->wide_read != NULL)
 		pfree(reader->wide_read);
+	if (reader->cached_pages != NULL)
+		pfree(reader->cached_pages);
 	pfree(reader->values);
 	pfree(reader);
 }

@@ -70,6 +70,9 @@ extern struct varlena *vecseg_reader_get(VecsegReader *reader, uint64 number);
 /* Give back all values numbered below the given one. */
 extern void vecseg_reader_release(VecsegReader *reader, uint64 number);
 
+/* Reads started so far, by all readers with the same counters */
+extern uint64 vecseg_reader_reads(const VecsegReader *reader);
+
 /* Bytes of memory for values added and not released */
 extern Size vecseg_reader_bytes(const VecsegReader *reader);
 

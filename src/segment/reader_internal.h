@@ -24,7 +24,7 @@
 
 typedef enum ValueState
 {
-	VALUE_MAPPED,  /* to be copied from the mapping when it is got */
+	VALUE_MAPPED,  /* to be taken from the mapping when it is got */
 	VALUE_WAITING, /* for submission */
 	VALUE_READING,
 	VALUE_DONE
@@ -42,7 +42,8 @@ typedef struct ReaderValue
 	int reads_left;
 	uint64 next;		   /* next value of the same read */
 	Size room;			   /* allocated size of image */
-	struct varlena *image; /* NULL if mapped */
+	struct varlena *image; /* NULL if mapped and not got yet */
+	int pin;			   /* of the mapping, if image points there; or -1 */
 } ReaderValue;
 
 /* One read, of one value or several neighbours */
@@ -102,6 +103,7 @@ struct VecsegReader
 	bool resident;		/* last answer of mincore() */
 	BlockNumber region; /* the region it was about */
 	VecsegResidency residency;
+	char *cached_pages;		/* for a read from the page cache, or NULL */
 	bool checksums;			/* verify them */
 	BlockNumber page_block; /* mapped block checked last; a copy is in page[]
 							 * if checksums */
@@ -119,8 +121,14 @@ extern uint32 vecseg_reader_piece(const ReaderValue *value, uint32 k,
 								  uint32 *offset, char **image);
 extern bool vecseg_reader_copy_buffered(VecsegReader *reader,
 										VecsegStore *store, ReaderValue *value);
+extern bool vecseg_reader_prefers_reading(const VecsegReader *reader,
+										  const ReaderValue *value);
+extern bool vecseg_reader_copy_cached(VecsegReader *reader, VecsegStore *store,
+									  ReaderValue *value);
 extern bool vecseg_reader_is_resident(VecsegReader *reader, VecsegStore *store,
 									  const ReaderValue *value);
+extern bool vecseg_reader_hold_mapped(VecsegReader *reader, VecsegStore *store,
+									  ReaderValue *value);
 extern void vecseg_reader_copy_mapped(VecsegReader *reader, VecsegStore *store,
 									  ReaderValue *value);
 extern void vecseg_reader_finish(VecsegReader *reader, ReaderValue *value);

@@ -19,6 +19,9 @@
 /* Blocks for which a bulk reader asks mincore() at once: 1 MB */
 #define REGION_BLOCKS ((1024 * 1024) / BLCKSZ)
 
+/* Blocks of a value that is copied from the page cache by a read, at most */
+#define CACHED_BLOCKS 4
+
 /* Values read and released before reads become wide: a LIMIT may end it all */
 #define WIDE_AFTER 1024
 
@@ -103,6 +106,45 @@ region_is_resident(VecsegReader *reader, VecsegStore *store,
 			vecseg_map_populate(store->map, start, nblocks);
 	}
 	return reader->resident;
+}
+
+/* Are a value's pages to be read from the page cache, rather than mapped? */
+bool
+vecseg_reader_prefers_reading(const VecsegReader *reader,
+							  const ReaderValue *value)
+{
+	return reader->part == VECSEG_READ_SOME &&
+		   value->nblocks <= CACHED_BLOCKS && vecseg_map_can_read_cached();
+}
+
+/*
+ * Copy a value that is not in shared buffers if the kernel has all of it, in
+ * good order.
+ */
+bool
+vecseg_reader_copy_cached(VecsegReader *reader, VecsegStore *store,
+						  ReaderValue *value)
+{
+	uint32 k;
+
+	if (reader->cached_pages == NULL)
+		reader->cached_pages =
+			MemoryContextAlloc(reader->context, CACHED_BLOCKS * BLCKSZ);
+	if (!vecseg_map_read_cached(&reader->residency, store->map, value->block,
+								value->nblocks, reader->cached_pages))
+		return false;
+	for (k = 0; k < value->nblocks; k++)
+	{
+		char *page = reader->cached_pages + k * BLCKSZ;
+		uint32 offset;
+		char *image;
+		uint32 length = vecseg_reader_piece(value, k, &offset, &image);
+
+		if (!vecseg_read_page_ok(page, value->block + k))
+			return false;
+		memcpy(image, page + offset, length);
+	}
+	return true;
 }
 
 static uint32
@@ -197,6 +239,23 @@ check_mapped_page(VecsegReader *reader, VecsegStore *store, BlockNumber block)
 	return true;
 }
 
+/*
+ * Point to a value that is not in shared buffers in the mapping.  False if it
+ * must be copied: it is in pieces, or the page's checksum is verified, which
+ * takes a copy anyway, or something is wrong with the page.
+ */
+bool
+vecseg_reader_hold_mapped(VecsegReader *reader, VecsegStore *store,
+						  ReaderValue *value)
+{
+	if (value->nblocks > 1 || reader->checksums ||
+		!check_mapped_page(reader, store, value->block))
+		return false;
+	value->image = (struct varlena *) vecseg_map_hold(
+		store->map, value->block, value->offset, &value->pin);
+	return value->image != NULL;
+}
+
 /* Copy a value that is not in shared buffers from the mapping. */
 void
 vecseg_reader_copy_mapped(VecsegReader *reader, VecsegStore *store,
@@ -223,6 +282,7 @@ vecseg_reader_copy_mapped(VecsegReader *reader, VecsegStore *store,
 	}
 }
 
+/* A value has arrived: check that it is the one expected. */
 void
 vecseg_reader_finish(VecsegReader *reader, ReaderValue *value)
 {

@@ -35,6 +35,7 @@
 static HTAB *stores = NULL;
 static MemoryContext stores_context = NULL;
 static bool any_stale = false;
+static VecsegStore *last_opened = NULL; /* entries are never removed */
 
 /* Relation-cache invalidation: relid is InvalidOid for all relations. */
 static void
@@ -138,6 +139,11 @@ vecseg_store_open(Relation rel)
 	VecsegStore *store;
 	bool found;
 
+	if (last_opened != NULL && last_opened->relid == relid && !any_stale &&
+		!last_opened->stale &&
+		RelFileLocatorEquals(last_opened->locator, rel->rd_locator))
+		return last_opened;
+
 	if (stores == NULL)
 		create_cache();
 	store = hash_search(stores, &relid, HASH_ENTER, &found);
@@ -156,6 +162,7 @@ vecseg_store_open(Relation rel)
 	}
 	else if (store->stale)
 		forget_directory(store);
+	last_opened = store;
 	return store;
 }
 

@@ -13,8 +13,9 @@
 #
 #   all cold      the server was just started and nothing of it is cached
 #   rows warm     the same, but heap rows and indexes (also that of the TOAST
-#                 table) are in the page cache: only vectors are not
-#   warm          everything is in the page cache, and shared_buffers used
+#                 table) are in shared buffers, which are large enough for
+#                 them: only vectors are not
+#   warm          the same, and vectors are in the page cache
 #
 # doing this work, by one process without parallel workers or JIT:
 #
@@ -43,7 +44,7 @@
 #   MEMORY_LIMIT=512M    adds the state "limited": a server that may use so
 #                        much memory, page cache included, run till steady;
 #                        keep it 128 MB or more above SHARED_BUFFERS
-#   SHARED_BUFFERS=128MB CHECKSUMS=0
+#   SHARED_BUFFERS=256MB CHECKSUMS=0
 #   DROP=files           drop only this cluster's files from the page cache,
 #                        not everything (which needs root anyway)
 #   READ_AHEAD_KB        set the kernel's readahead of the disk for this run
@@ -62,7 +63,7 @@ RUNS=${RUNS:-3}
 WORKS=${WORKS:-scan none scroll get1k get10k}
 STATES=${STATES:-cold rowswarm warm}
 CONTENDERS=${CONTENDERS:-toast inline vecseg sql}
-SHARED_BUFFERS=${SHARED_BUFFERS:-128MB}
+SHARED_BUFFERS=${SHARED_BUFFERS:-256MB}
 CHECKSUMS=${CHECKSUMS:-0}
 HEAP_GET=${HEAP_GET:-bitmap}
 MEMORY_LIMIT=${MEMORY_LIMIT:-}
@@ -207,6 +208,26 @@ read_files()
 	files "$@" | xargs -r cat >/dev/null
 }
 
+# Fill shared buffers with a table's rows and indexes, as a server in use has
+# them; not with rows that contain their vectors.
+prewarm()
+{
+	local table=$1
+
+	if [[ $table == inline ]]; then
+		sql -c "SELECT pg_prewarm('items_inline_pkey')"
+	else
+		sql <<-END
+			SELECT pg_prewarm(indexrelid)
+				FROM pg_class c JOIN pg_index i ON i.indrelid = c.reltoastrelid
+				WHERE c.oid = 'items_$table'::regclass AND indisvalid
+				AND pg_relation_size(indexrelid) > 0;
+			SELECT pg_prewarm('items_$table');
+			SELECT pg_prewarm('items_${table}_pkey');
+		END
+	fi >/dev/null
+}
+
 # A server that has just been started, with what the state wants in the cache;
 # or, if warm, the running one
 reach_state()
@@ -217,15 +238,16 @@ reach_state()
 		warm)
 			# Again and again: a kernel may reclaim what was idle for a while.
 			read_files "$table" rows key toast toastkey
+			prewarm "$table"
 			return ;;
 		limited) return ;;
 	esac
 	server_stop
 	drop_caches
-	if [[ $state == rowswarm ]]; then
-		read_files "$table" rows key toastkey
-	fi
 	server_start
+	if [[ $state == rowswarm ]]; then
+		prewarm "$table"
+	fi
 }
 
 # --- measuring ---
@@ -539,6 +561,7 @@ main()
 	write_conf
 	set_read_ahead
 	server_start
+	sql -c "CREATE EXTENSION IF NOT EXISTS pg_prewarm" 2>/dev/null
 	find_files
 	{
 		echo "size rows $ROWS"

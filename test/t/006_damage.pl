@@ -279,6 +279,35 @@ foreach my $checksums (1, 0)
 	check_all($node, 'items', undef, rows => $rows,
 		name => "file restored $with");
 
+	# The same while a query uses a vector where it is mapped.  Of three
+	# vectors in a row at least one is on one page, and is not copied.
+	my $refused = 0;
+	foreach my $id ($rows - 9 .. $rows - 7)
+	{
+		my $holder = $node->background_psql('postgres');
+
+		$holder->query_safe('SELECT pg_advisory_lock(7)');
+		my $reader = start_client($node,
+			"SELECT count(CASE WHEN id = $id THEN pg_advisory_lock(7)::text END), "
+			  . 'sum(hash_array_extended(embedding, 0)) FROM items');
+		$node->poll_query_until('postgres',
+			"SELECT count(*) > 0 FROM pg_locks WHERE NOT granted "
+			  . "AND locktype = 'advisory'")
+		  or BAIL_OUT('the query does not come to its lock');
+		truncate $file, $keep or die "could not truncate $file: $!";
+		$holder->quit;
+		finish_client($reader);
+		my $errors = slurp_file($reader->{errors});
+		like($errors, qr/ERROR: .*"\Q$path\E"/,
+			"file truncated $with while vector $id is used");
+		$refused++ if $errors =~ /The file ends before it/;
+		overwrite($file, $keep, substr $saved, $keep);
+	}
+	cmp_ok($refused, '>', 0, 'a vector was used where it is mapped')
+	  if !$checksums;
+	check_all($node, 'items', undef, rows => $rows,
+		name => "file restored again $with");
+
 	my $log = slurp_file($node->logfile);
 	unlike($log, qr/PANIC|terminated by signal/, "no server process died $with");
 	$node->stop;
