@@ -55,11 +55,13 @@ extern HeapTuple vecseg_toast_tuple(Relation rel, HeapTuple tuple,
 									HeapTuple oldtuple, bool no_logical);
 extern void vecseg_toast_tuples(Relation rel, HeapTuple *tuples, int ntuples,
 								bool no_logical);
+extern void vecseg_toast_abandon(Relation rel);
 extern MemoryContext vecseg_toast_begin(void);
 extern void vecseg_toast_end(MemoryContext oldcontext);
 
 /* passthrough.c */
 extern void vecseg_passthrough_add(const struct varatt_external *pointer);
+extern bool vecseg_passthrough_has_fresh(void);
 extern void vecseg_passthrough_clear(void);
 extern void vecseg_passthrough_rewrite(Oid toastrelid, Relation newtoast);
 extern bool vecseg_passthrough(Oid toastrelid, Oid value, int32 size,

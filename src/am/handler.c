@@ -214,6 +214,8 @@ vecseg_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
 		result = heap_update(rel, otid, stored, cid, crosscheck, wait, tmfd,
 							 lockmode);
 		*update_indexes = result == TM_Ok && !HeapTupleIsHeapOnly(stored);
+		if (result != TM_Ok)
+			vecseg_toast_abandon(rel);
 		copy_header(tuple, stored);
 	}
 	PG_FINALLY();

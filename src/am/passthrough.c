@@ -59,6 +59,13 @@ vecseg_passthrough_add(const struct varatt_external *pointer)
 	fresh[nfresh++] = *pointer;
 }
 
+/* Have values been stored since vecseg_passthrough_clear()? */
+bool
+vecseg_passthrough_has_fresh(void)
+{
+	return nfresh > 0;
+}
+
 /* Let nothing pass any more. */
 void
 vecseg_passthrough_clear(void)

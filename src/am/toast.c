@@ -25,6 +25,7 @@
 #include "access/table.h"
 #include "access/toast_helper.h"
 #include "access/toast_internals.h"
+#include "catalog/catalog.h"
 #include "pgstat.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -32,6 +33,7 @@
 #include "am/am.h"
 #include "segment/store.h"
 #include "stop.h"
+#include "wal/record.h"
 
 /*
  * Vectors smaller than this stay in the row: a pointer takes 18 bytes there,
@@ -388,4 +390,15 @@ vecseg_toast_tuples(Relation rel, HeapTuple *tuples, int ntuples,
 		if (changed[i])
 			tuples[i] = build_row(&rows[i]);
 	}
+}
+
+/*
+ * To be called when the row for which vecseg_toast_tuple() has stored values
+ * is not to be put into the table after all.
+ */
+void
+vecseg_toast_abandon(Relation rel)
+{
+	if (vecseg_passthrough_has_fresh() && RelationIsLogicallyLogged(rel))
+		vecseg_log_abandon();
 }

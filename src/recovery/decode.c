@@ -9,6 +9,10 @@
  * chunk for each value, or for each part of a value that was written in
  * several records.
  *
+ * An update has to store its row's values before it can know whether the row
+ * is still there to be updated.  If it is not, a record says that no row is
+ * to be expected for them.
+ *
  * A chunk is a tuple (chunk_id oid, chunk_seq int4, chunk_data bytea).  It is
  * put together by hand, as catalogs cannot be read here.
  *
@@ -130,6 +134,15 @@ queue_chunk(LogicalDecodingContext *ctx, XLogRecordBuffer *buf,
 							 change, true);
 }
 
+/* The guards of heap_decode()'s functions */
+static bool
+is_wanted(LogicalDecodingContext *ctx, XLogRecordBuffer *buf, Oid database)
+{
+	return database == ctx->slot->data.database &&
+		   (ctx->callbacks.filter_by_origin_cb == NULL ||
+			!filter_by_origin_cb_wrapper(ctx, XLogRecGetOrigin(buf->record)));
+}
+
 static void
 decode_write(LogicalDecodingContext *ctx, XLogRecordBuffer *buf)
 {
@@ -145,10 +158,7 @@ decode_write(LogicalDecodingContext *ctx, XLogRecordBuffer *buf)
 	if ((rec->flags & VECSEG_WRITE_NO_LOGICAL) != 0)
 		return;
 	XLogRecGetBlockTag(record, 1, &locator, NULL, NULL);
-	if (locator.dbNode != ctx->slot->data.database)
-		return;
-	if (ctx->callbacks.filter_by_origin_cb != NULL &&
-		filter_by_origin_cb_wrapper(ctx, XLogRecGetOrigin(record)))
+	if (!is_wanted(ctx, buf, locator.dbNode))
 		return;
 
 	for (block_id = 1; block_id <= XLogRecMaxBlockId(record); block_id++)
@@ -157,6 +167,37 @@ decode_write(LogicalDecodingContext *ctx, XLogRecordBuffer *buf)
 	for (i = 0; i < values; i++)
 		queue_chunk(ctx, buf, &locator, rec->value + i, rec->part,
 					(Size) i * rec->slot_size + skip, length - skip);
+}
+
+static void
+queue_mark(LogicalDecodingContext *ctx, XLogRecordBuffer *buf,
+		   enum ReorderBufferChangeType action)
+{
+	ReorderBufferChange *change = ReorderBufferGetChange(ctx->reorder);
+
+	change->action = action;
+	change->origin_id = XLogRecGetOrigin(buf->record);
+	change->data.tp.clear_toast_afterwards = true;
+	ReorderBufferQueueChange(ctx->reorder, XLogRecGetXid(buf->record),
+							 buf->origptr, change, false);
+}
+
+/*
+ * Have the reorder buffer drop the chunks that no row came for.  It keeps
+ * them until the next row of the transaction otherwise, be that a row of
+ * another table, where they would be taken for values of the same ids, or a
+ * deletion, for which it expects none.  It does so at the end of a
+ * speculative insertion that failed; there need not be a row in one.
+ */
+static void
+decode_abandon(LogicalDecodingContext *ctx, XLogRecordBuffer *buf)
+{
+	xl_vecseg_abandon *rec = (xl_vecseg_abandon *) XLogRecGetData(buf->record);
+
+	if (!is_wanted(ctx, buf, rec->database))
+		return;
+	queue_mark(ctx, buf, REORDER_BUFFER_CHANGE_INTERNAL_SPEC_INSERT);
+	queue_mark(ctx, buf, REORDER_BUFFER_CHANGE_INTERNAL_SPEC_ABORT);
 }
 
 /* Decode one record; the guards are those of heap_decode(). */
@@ -170,8 +211,12 @@ vecseg_rm_decode(struct LogicalDecodingContext *ctx,
 	ReorderBufferProcessXid(ctx->reorder, xid, buf->origptr);
 	if (SnapBuildCurrentState(ctx->snapshot_builder) < SNAPBUILD_FULL_SNAPSHOT)
 		return;
-	if (info == XLOG_VECSEG_WRITE &&
-		SnapBuildProcessChange(ctx->snapshot_builder, xid, buf->origptr) &&
-		!ctx->fast_forward)
+	if ((info != XLOG_VECSEG_WRITE && info != XLOG_VECSEG_ABANDON) ||
+		!SnapBuildProcessChange(ctx->snapshot_builder, xid, buf->origptr) ||
+		ctx->fast_forward)
+		return;
+	if (info == XLOG_VECSEG_WRITE)
 		decode_write(ctx, buf);
+	else
+		decode_abandon(ctx, buf);
 }

@@ -243,6 +243,8 @@ vecseg_rm_redo(XLogReaderState *record)
 		case XLOG_VECSEG_DROP_SEGMENTS:
 			redo_drop_segments(record);
 			break;
+		case XLOG_VECSEG_ABANDON:
+			break;
 		default:
 			elog(PANIC, "vecseg_rm_redo: unknown op code %u", info);
 	}

@@ -59,6 +59,10 @@ vecseg_rm_desc(StringInfo buf, XLogReaderState *record)
 							 rec->nsegments, rec->next_block);
 			break;
 		}
+		case XLOG_VECSEG_ABANDON:
+			appendStringInfo(buf, "database: %u",
+							 ((xl_vecseg_abandon *) data)->database);
+			break;
 		case XLOG_VECSEG_WRITE:
 		{
 			xl_vecseg_write *rec = (xl_vecseg_write *) data;
@@ -92,6 +96,8 @@ vecseg_rm_identify(uint8 info)
 			return "FREE";
 		case XLOG_VECSEG_DROP_SEGMENTS:
 			return "DROP_SEGMENTS";
+		case XLOG_VECSEG_ABANDON:
+			return "ABANDON";
 	}
 	return NULL;
 }

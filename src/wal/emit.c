@@ -14,6 +14,7 @@
 
 #include "access/xloginsert.h"
 #include "catalog/catalog.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
@@ -90,6 +91,20 @@ vecseg_log_drop_segments(Buffer meta, const xl_vecseg_drop_segments *record)
 	XLogRegisterData((char *) record, SizeOfVecsegDropSegments);
 	XLogRegisterBuffer(0, meta, REGBUF_STANDARD);
 	insert_record(XLOG_VECSEG_DROP_SEGMENTS, &meta, 1);
+}
+
+/*
+ * Log that no row will refer to the values that this transaction wrote last.
+ * (Without a critical section: no page changes.)
+ */
+void
+vecseg_log_abandon(void)
+{
+	xl_vecseg_abandon record = { MyDatabaseId };
+
+	XLogBeginInsert();
+	XLogRegisterData((char *) &record, SizeOfVecsegAbandon);
+	insert_record(XLOG_VECSEG_ABANDON, NULL, 0);
 }
 
 /*

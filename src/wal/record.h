@@ -29,6 +29,7 @@
 #define XLOG_VECSEG_WRITE 0x30
 #define XLOG_VECSEG_FREE 0x40
 #define XLOG_VECSEG_DROP_SEGMENTS 0x50
+#define XLOG_VECSEG_ABANDON 0x60
 #define XLOG_VECSEG_OPMASK 0xF0
 
 /*
@@ -144,6 +145,19 @@ typedef struct xl_vecseg_drop_segments
 #define SizeOfVecsegDropSegments \
 	(offsetof(xl_vecseg_drop_segments, next_block) + sizeof(BlockNumber))
 
+/*
+ * XLOG_VECSEG_ABANDON: an update that wrote values found its row changed or
+ * gone; no row will refer to them.  For logical decoding, which would keep
+ * them for the transaction's next row; nothing to redo, no blocks.
+ */
+typedef struct xl_vecseg_abandon
+{
+	Oid database;
+} xl_vecseg_abandon;
+
+#define SizeOfVecsegAbandon \
+	(offsetof(xl_vecseg_abandon, database) + sizeof(Oid))
+
 /* A range of bytes of a data page that was written */
 typedef struct VecsegPageRange
 {
@@ -164,6 +178,7 @@ extern void vecseg_log_free(Buffer segment, const xl_vecseg_free *record,
 							const uint8 *freed, uint32 nbytes);
 extern void vecseg_log_drop_segments(Buffer meta,
 									 const xl_vecseg_drop_segments *record);
+extern void vecseg_log_abandon(void);
 extern void vecseg_log_write_prepare(int nranges);
 extern void vecseg_log_write(Relation rel, Buffer segment,
 							 const xl_vecseg_write *record,
