@@ -12,7 +12,9 @@
 #   make test-hard        the TAP tests with longer rounds
 #   make test-server-suites   PostgreSQL's own suites, on vecseg tables
 #                         [SUITES="regress isolation recovery subscription"]
-#   make bench            measure against heap tables and the disk  [ROWS=200000]
+#   make bench            measure against heap tables and the disk  [ROWS=200000],
+#                         then logical replication
+#   make bench-replication    only that
 #
 # PGVER=16 or PG_CONFIG=/path/to/pg_config chooses the server; WERROR=1 turns
 # warnings into errors.
@@ -84,9 +86,13 @@ test-server-suites:
 
 bench:
 	@test/bench/run.sh
+	@test/bench/replication.sh
+
+bench-replication:
+	@test/bench/replication.sh
 
 help:
 	@sed -n 's/^#   make/  make/p' Makefile
 
 .PHONY: all install uninstall clean setup demo demo-stop test test-regress \
-	test-isolation test-tap test-hard test-server-suites bench help
+	test-isolation test-tap test-hard test-server-suites bench bench-replication help

@@ -183,8 +183,8 @@ main()
 	# The server's user may not be able to read the repository.
 	SRC=$SCRATCH/src
 	mkdir "$SRC" "$SCRATCH/tmp" "$SCRATCH/tap" "$SCRATCH/regress" "$SCRATCH/isolation"
-	for part in test sql expected; do
-		if [[ -d $REPO/$part ]]; then
+	for part in test sql expected README.md; do
+		if [[ -e $REPO/$part ]]; then
 			cp -R "$REPO/$part" "$SRC"
 		fi
 	done
