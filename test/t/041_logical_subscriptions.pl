@@ -67,7 +67,7 @@ my %kinds = (
 		where => 'note > 0' },
 	vector_filter => {
 		after => 'ALTER TABLE {t} REPLICA IDENTITY FULL',
-		where => q{cardinality(more) > 20 AND embedding > '{5}'} },
+		where => 'cardinality(more) > 20 AND cardinality(embedding) > 730' },
 	columns => {
 		after => "ALTER TABLE {t} ADD $key",
 		columns => 'id, version, more' },
@@ -226,9 +226,16 @@ change('large values', <<'SQL');
 UPDATE {t} SET doc = vec(id, 1, 9000)::text WHERE id % 9 = 0;
 UPDATE {t} SET note = note + 1 WHERE id % 9 = 0;
 SQL
-change('change of key, also between partitions', <<"SQL");
+change('change of key, also between partitions', <<'SQL');
 UPDATE {t} SET id = id + 100 WHERE id BETWEEN 10 AND 14;
-UPDATE {t} SET id = id + 1001, $set WHERE id BETWEEN 15 AND 19;
+UPDATE {t} SET id = id + 1000, version = 7, embedding = vec(id + 1000, 7, 768) WHERE id BETWEEN 15 AND 19;
+SQL
+
+# Old values that the row had out of line are not sent by the server when a new
+# key brings the row into the filter; so all are new.
+change('change of key, into and out of the filter', <<'SQL');
+UPDATE {t} SET id = id + 501, embedding = vec(id + 501, version, 768), more = vec(id + 501, 5, 100),
+	third = vec(id + 501, 5, 300)::double precision[], doc = NULL WHERE id > 1000;
 SQL
 change('delete', 'DELETE FROM {t} WHERE id % 5 = 1;');
 change('all tables in one transaction', rows(301, 310) . <<"SQL", together => 1);

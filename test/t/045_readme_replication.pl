@@ -19,7 +19,7 @@ cmp_ok(scalar @blocks, '>=', 6, 'blocks of commands');
 # A short folder name, for the sockets; ports that other servers may have there
 # do not matter, as these servers listen on sockets only.
 my $folder = PostgreSQL::Test::Utils::tempdir_short();
-my $script = "cd '$folder'\nset -eE\nunset PGPORT\n";
+my $script = "cd '$folder'\nset -eE\nunset PGPORT PGAPPNAME\n";
 foreach my $i (0 .. $#blocks)
 {
 	$script .= "echo '<block $i>'\n$blocks[$i]echo '</block $i>'\n";
