@@ -136,18 +136,22 @@ now_ms()
 	date +%s%3N
 }
 
-# Wait until a query says "t".
+# Wait until an expression is true: in one session, whose own CPU time is small.
 wait_for()
 {
-	until [[ $(sql "$1" <<<"$2") == t ]]; do sleep 0.02; done
+	sql "$1" <<<"DO \$\$ BEGIN
+		WHILE ($2) IS NOT TRUE LOOP COMMIT; PERFORM pg_sleep(0.01); END LOOP;
+		END \$\$"
 }
 
-# The publisher's walsenders are gone, so their CPU time is counted.
-wait_for_end_of_walsenders()
+# Have the processes of replication end, so that their CPU time is counted.
+end_workers()
 {
-	wait_for publisher "SELECT count(*) = 0 FROM pg_stat_replication"
-	wait_for publisher "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'walsender'"
-	wait_for subscriber "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'logical replication worker'"
+	sql subscriber <<<"ALTER SUBSCRIPTION sub DISABLE"
+	wait_for publisher "SELECT count(*) = 0 FROM pg_stat_activity
+		WHERE backend_type = 'walsender'"
+	wait_for subscriber "SELECT count(*) = 0 FROM pg_stat_activity
+		WHERE backend_type = 'logical replication worker'"
 }
 
 # --- tables ---
@@ -229,7 +233,7 @@ begin_profile()
 end_profile()
 {
 	if [[ -n $PROFILE ]]; then
-		kill -INT "$PROFILE"
+		kill -INT "$PROFILE" || true
 		wait "$PROFILE" || true
 	fi
 }
@@ -247,21 +251,16 @@ measured()
 	"$@"
 	elapsed=$(($(now_ms) - from))
 	end_profile
-	wait_for_end_of_workers
+	end_workers
 	echo "$name $count $elapsed $(($(cpu_of publisher) - publisher_cpu))" \
 		"$(($(cpu_of subscriber) - subscriber_cpu))" >>"$SCRATCH/results"
-}
-
-wait_for_end_of_workers()
-{
-	sql subscriber <<<"ALTER SUBSCRIPTION sub DISABLE"
-	wait_for_end_of_walsenders
 }
 
 copy()
 {
 	subscribe sub "$1" "copy_data = true"
-	wait_for subscriber "SELECT count(*) = 1 AND bool_and(srsubstate = 'r') FROM pg_subscription_rel"
+	wait_for subscriber "SELECT count(*) = 1 AND bool_and(srsubstate = 'r')
+		FROM pg_subscription_rel"
 }
 
 drop_subscription()
@@ -324,7 +323,7 @@ measure_apply()
 	create_table "$kind" "$table" bigint | sql subscriber
 	copy "pub_changes_$kind"
 	sql subscriber <<<"ALTER SUBSCRIPTION sub SET (streaming = on)"
-	wait_for_end_of_workers
+	end_workers
 	for work in $APPLY; do
 		write_changes "$work" "$kind"
 		measured "apply $work - $kind" "$CHANGES" "$run" catch_up
@@ -359,7 +358,7 @@ report()
 		for file in "$SCRATCH"/perf.*; do
 			echo
 			echo "== where the time goes: $(basename "$file" | sed 's/^perf\.//; s/\./ /g')"
-			perf report -i "$file" --no-children -g none --sort comm,dso,symbol \
+			perf report -i "$file" --comm postgres --no-children -g none --sort dso,symbol \
 				--percent-limit 1 --stdio 2>/dev/null |
 				grep -vE '^#|^$|swapper' | head -n 25
 		done

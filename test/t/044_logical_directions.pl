@@ -139,7 +139,7 @@ END;
 SQL
 }
 
-my @options = ('-c', 3, '-t', hard(60, 1000), '--max-tries', 0);
+my @options = ('-c', 3, '-t', hard(60, 1000), '--max-tries', 100);
 my @runs = map {
 	start_pgbench($nodes[ $_ - 1 ], \@options, "writer_$_" => script($_))
 } 1, 2;

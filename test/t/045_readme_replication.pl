@@ -19,16 +19,18 @@ cmp_ok(scalar @blocks, '>=', 6, 'blocks of commands');
 # A short folder name, for the sockets; ports that other servers may have there
 # do not matter, as these servers listen on sockets only.
 my $folder = PostgreSQL::Test::Utils::tempdir_short();
-my $script = "cd '$folder'\nset -eE\nunset PGPORT PGAPPNAME\n";
+my $script = <<"SH";
+stop_all() { for d in publisher subscriber; do pg_ctl -D \$d stop -m immediate; done; }
+trap stop_all EXIT
+set -eE
+unset PGPORT PGAPPNAME
+cd '$folder'
+SH
 foreach my $i (0 .. $#blocks)
 {
-	$script .= "echo '<block $i>'\n$blocks[$i]echo '</block $i>'\n";
+	$script .= "$blocks[$i]echo '</block $i>'\n";
 }
-
-# Servers that a failure would leave behind
 $script .= "trap - EXIT\n";
-$script = "stop_all() { for d in publisher subscriber; do pg_ctl -D '$folder'/\$d stop -m immediate; done; }\n"
-  . "trap stop_all EXIT\n$script";
 
 # To files: the servers that it starts would keep a pipe open.
 my ($out, $errors) = map { "$PostgreSQL::Test::Utils::tmp_check/readme.$_" } 'out', 'err';
@@ -39,7 +41,7 @@ ok($ok, 'all commands succeed') or diag $output, slurp_file($errors);
 unlike(slurp_file($errors), qr/ERROR|FATAL|command not found/, 'no errors');
 foreach my $i (0 .. $#blocks)
 {
-	like($output, qr/^<block $i>$.*^<\/block $i>$/ms, "block $i");
+	like($output, qr{^</block $i>\n}m, "block $i comes to its end");
 }
 my @digests = $output =~ /^(900\|[0-9a-f]{32})$/mg;
 is(scalar @digests, 2, 'both sides were compared') or diag $output;
