@@ -69,6 +69,8 @@ configure()
 		max_wal_size = 16GB
 		checkpoint_timeout = 1d
 		jit = off
+		wal_retrieve_retry_interval = 10ms
+		client_min_messages = warning
 		${BENCH_CONF:-}
 	END
 }
