@@ -32,7 +32,6 @@ CONF
 # Databases of the subscriber: access method of their tables, and options
 my %databases = (
 	plain => [ 'vecseg', '' ],
-	streamed => [ 'vecseg', 'streaming = on' ],
 	in_binary => [ 'vecseg', 'binary = true, streaming = on' ],
 	two_phase => [ 'vecseg', 'two_phase = true' ],
 	heap => [ 'heap', 'streaming = on, two_phase = true' ]);
@@ -263,8 +262,8 @@ $publisher->safe_psql('postgres',
 change('copy', "COPY {t} FROM '$file' (FORMAT binary);");
 is( $publisher->safe_psql('postgres',
 		'SELECT count(*) FROM pg_stat_replication_slots '
-		  . "WHERE stream_txns > 0 AND slot_name IN ('streamed', 'in_binary', 'heap')"),
-	3,
+		  . "WHERE stream_txns > 0 AND slot_name IN ('in_binary', 'heap')"),
+	2,
 	'transactions were streamed');
 is( $publisher->safe_psql('postgres',
 		'SELECT count(*) FROM pg_stat_replication_slots '
