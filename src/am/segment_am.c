@@ -302,7 +302,8 @@ segment_copy_for_cluster(Relation OldTable, Relation NewTable,
 		START_CRIT_SECTION();
 		memcpy(BufferGetPage(to), BufferGetPage(from), BLCKSZ);
 		MarkBufferDirty(to);
-		if (RelationNeedsWAL(NewTable) && !PageIsNew(BufferGetPage(to)))
+		/* also a page not written yet, or a standby's file would be shorter */
+		if (RelationNeedsWAL(NewTable))
 			log_newpage_buffer(to, true);
 		END_CRIT_SECTION();
 		UnlockReleaseBuffer(to);

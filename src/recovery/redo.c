@@ -217,6 +217,27 @@ redo_drop_segments(XLogReaderState *record)
 		UnlockReleaseBuffer(buffer);
 }
 
+/*
+ * The blocks are about to be cut off: there is nothing to do, except that
+ * wal_consistency_checking expects to see what the record promised.
+ */
+static void
+redo_truncate(XLogReaderState *record)
+{
+	int block_id;
+
+	if ((XLogRecGetInfo(record) & XLR_CHECK_CONSISTENCY) == 0)
+		return;
+	for (block_id = 0; block_id <= XLogRecMaxBlockId(record); block_id++)
+	{
+		Buffer buffer = XLogInitBufferForRedo(record, block_id);
+
+		vecseg_page_init(BufferGetPage(buffer), VECSEG_PAGE_DATA);
+		finish_page(record, buffer);
+		UnlockReleaseBuffer(buffer);
+	}
+}
+
 /* Replay one record. */
 void
 vecseg_rm_redo(XLogReaderState *record)
@@ -242,6 +263,9 @@ vecseg_rm_redo(XLogReaderState *record)
 			break;
 		case XLOG_VECSEG_DROP_SEGMENTS:
 			redo_drop_segments(record);
+			break;
+		case XLOG_VECSEG_TRUNCATE:
+			redo_truncate(record);
 			break;
 		case XLOG_VECSEG_ABANDON:
 			break;

@@ -198,7 +198,12 @@ vecseg_space_allocate(Relation rel, VecsegSegmentKind kind, uint32 slot_size,
 {
 	VecsegStore *store = vecseg_store_open(rel);
 
-	if (store->nsegments == 0)
+	/*
+	 * A session may have started on a standby.  There it is not always told
+	 * that segments are dropped: the VACUUM may not have come to its end.  (Up
+	 * to 17, all caches are reset when recovery ends.)
+	 */
+	if (store->nsegments == 0 || store->read_in_recovery)
 		vecseg_store_refresh(rel, store);
 	limit_exact_sizes(store, &kind, &slot_size);
 

@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/hsearch.h"
@@ -265,6 +266,7 @@ vecseg_store_refresh(Relation rel, VecsegStore *store)
 	uint32 i;
 
 	vecseg_classes_forget(store);
+	store->read_in_recovery = RecoveryInProgress();
 	store->nblocks = RelationGetNumberOfBlocks(rel);
 	pages = store->nblocks == 0 ? NULL
 								: copy_directory_pages(rel, store, &nsegments);

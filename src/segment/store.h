@@ -31,8 +31,9 @@
  */
 typedef struct VecsegStore
 {
-	Oid relid;	/* hash key */
-	bool stale; /* an invalidation message came */
+	Oid relid;			   /* hash key */
+	bool stale;			   /* an invalidation message came */
+	bool read_in_recovery; /* the entries were, see vecseg_space_allocate() */
 	RelFileLocator locator;
 	uint32 nsegments;			   /* entries cached */
 	VecsegSegmentEntry *entries;   /* in order of segment number */

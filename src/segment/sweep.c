@@ -303,6 +303,7 @@ void
 vecseg_sweep_truncate(Relation rel)
 {
 	BlockNumber next_block;
+	BlockNumber nblocks;
 	uint32 keep;
 
 	/* nobody uses the relation once we have the lock: look again then */
@@ -318,8 +319,13 @@ vecseg_sweep_truncate(Relation rel)
 		next_block = drop_segments(rel, keep);
 		vecseg_stop("file", 0);
 	}
-	if (next_block < RelationGetNumberOfBlocks(rel))
+	nblocks = RelationGetNumberOfBlocks(rel);
+	if (next_block < nblocks)
+	{
+		if (RelationNeedsWAL(rel))
+			vecseg_log_truncate(rel, next_block, nblocks);
 		RelationTruncate(rel, next_block);
+	}
 	vecseg_store_refresh(rel, vecseg_store_open(rel));
 	/* the lock is kept until the end of the transaction */
 }

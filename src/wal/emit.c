@@ -4,7 +4,8 @@
  *	  Writes vecseg's WAL records.
  *
  * Each function runs in the caller's critical section, after the pages were
- * changed and marked dirty, and sets their LSN.
+ * changed and marked dirty, and sets their LSN; except where its comment says
+ * otherwise.
  *
  * Copyright (c) 2026, vecseg contributors
  *
@@ -12,12 +13,14 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "access/xloginsert.h"
 #include "catalog/catalog.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "vecseg.h"
 #include "wal/record.h"
 
@@ -105,6 +108,33 @@ vecseg_log_abandon(void)
 	XLogBeginInsert();
 	XLogRegisterData((char *) &record, SizeOfVecsegAbandon);
 	insert_record(XLOG_VECSEG_ABANDON, NULL, 0);
+}
+
+/*
+ * Name the blocks [from, end) before they are cut off the file.  Not in a
+ * critical section.  WAL is flushed: segments must not be missing in the file
+ * before it says that they were dropped.
+ */
+void
+vecseg_log_truncate(Relation rel, BlockNumber from, BlockNumber end)
+{
+	PGAlignedBlock empty;
+	XLogRecPtr lsn = InvalidXLogRecPtr;
+
+	vecseg_page_init(empty.data, VECSEG_PAGE_DATA);
+	XLogEnsureRecordSpace(VECSEG_TRUNCATE_MAX_BLOCKS - 1, 0);
+	while (from < end)
+	{
+		int i;
+
+		CHECK_FOR_INTERRUPTS();
+		XLogBeginInsert();
+		for (i = 0; i < VECSEG_TRUNCATE_MAX_BLOCKS && from < end; i++)
+			XLogRegisterBlock(i, &rel->rd_locator, MAIN_FORKNUM, from++,
+							  empty.data, REGBUF_WILL_INIT | REGBUF_STANDARD);
+		lsn = XLogInsert(VECSEG_RMGR_ID, XLOG_VECSEG_TRUNCATE);
+	}
+	XLogFlush(lsn);
 }
 
 /*
