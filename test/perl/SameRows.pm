@@ -122,12 +122,13 @@ sub rewind
 	  ? ('--source-pgdata', $source->data_dir)
 	  : ('--source-server', $source->connstr('postgres'));
 
-	command_ok(
-		[
-			'pg_rewind', @source, '--target-pgdata', $target->data_dir,
-			'--config-file', $target->data_dir . '/postgresql.conf',
-			'--no-sync' ],
-		'pg_rewind of ' . $target->name);
+	ok( run_log(
+			[
+				'pg_rewind', @source, '--target-pgdata', $target->data_dir,
+				'--config-file', $target->data_dir . '/postgresql.conf',
+				'--no-sync' ]),
+		'pg_rewind of ' . $target->name)
+	  or BAIL_OUT('pg_rewind failed');
 	$source->start if $options{offline};
 
 	# the configuration is the source's now
