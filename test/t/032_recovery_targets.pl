@@ -141,7 +141,7 @@ wait_archived($node, $last);
 # All row versions that nobody sees are gone after VACUUM, and their slots.
 sub vacuum_and_go_on
 {
-	my ($copy, $name) = @_;
+	my ($copy, $name, $from) = @_;
 
 	foreach my $table ('items', 'cut')
 	{
@@ -149,7 +149,7 @@ sub vacuum_and_go_on
 		is( used_slots($copy, $table),
 			$copy->safe_psql('postgres', "SELECT count(*) FROM $table"),
 			"$name: VACUUM of $table frees all other slots");
-		fill_table($copy, $table, 50_001, 50_200);
+		fill_table($copy, $table, $from, $from + 199);
 		$copy->safe_psql('postgres', "UPDATE $table SET $set WHERE id < 30");
 	}
 	$copy->restart;
@@ -189,7 +189,7 @@ CONF
 		'>=',
 		100 + $copy->safe_psql('postgres', 'SELECT count(*) FROM items'),
 		"$name: slots of rows not to be seen");
-	vacuum_and_go_on($copy, $name);
+	vacuum_and_go_on($copy, $name, 50_001);
 	server_log_is_clean($copy);
 	$copy->stop;
 }
@@ -205,7 +205,7 @@ $copy->append_conf('postgresql.conf',
 $copy->start;
 $copy->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()')
   or BAIL_OUT('recovery did not end');
-vacuum_and_go_on($copy, 'on a new timeline');
+vacuum_and_go_on($copy, 'on a new timeline', 50_001);
 $copy->safe_psql('postgres',
 	'DELETE FROM cut WHERE id > 40; VACUUM cut; '
 	  . 'UPDATE items SET note = 1; VACUUM items');
@@ -225,7 +225,7 @@ $follower->poll_query_until('postgres',
   or BAIL_OUT('the archive was not replayed');
 same_rows($copy, $follower, [ 'items', 'cut' ], name => 'from the archive');
 $follower->promote;
-vacuum_and_go_on($follower, 'promoted');
+vacuum_and_go_on($follower, 'promoted', 70_001);
 
 server_log_is_clean($_) foreach $node, $copy, $follower;
 $_->stop foreach $node, $copy, $follower;

@@ -1,0 +1,138 @@
+# pg_upgrade carries vecseg tables over with their files, copied or linked: the
+# new cluster has every vector, and goes on writing, freeing and truncating. The
+# old one is of the same version, which pg_upgrade takes like an older one.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+use SameRows;
+use Test::More;
+use VecsegTest;
+
+my $old = vecseg_node('old', conf => "autovacuum = off\n");
+my %dims = (dims => <<'SQL');
+CASE WHEN id BETWEEN 1001 AND 1050 THEN 16000
+	 WHEN id BETWEEN 2001 AND 2100 THEN 20
+	 ELSE 768 END
+SQL
+
+create_table($old, 'items',
+	columns => 'gone text, doc text, wide float8[], '
+	  . 'half real[] GENERATED ALWAYS AS (embedding[1:384]) STORED');
+fill_table($old, 'items', 1, 800);
+fill_table($old, 'items', 1001, 1050, dims => 16000);
+fill_table($old, 'items', 2001, 2100, dims => 20);
+
+# Slots that were freed and used again, segments that were given back
+$old->safe_psql('postgres', <<'SQL');
+UPDATE items SET doc = repeat(md5(id::text), 300 * (id % 4)::int), wide = embedding
+WHERE id % 2 = 0;
+ALTER TABLE items DROP COLUMN gone;
+DELETE FROM items WHERE id BETWEEN 600 AND 700;
+VACUUM items;
+UPDATE items SET version = 2, embedding = vec(id, 2, cardinality(embedding))
+WHERE id % 3 = 0;
+DELETE FROM items WHERE id BETWEEN 400 AND 450;
+
+CREATE TABLE parts (id bigint PRIMARY KEY, version int NOT NULL, embedding real[])
+	PARTITION BY RANGE (id);
+CREATE TABLE part1 PARTITION OF parts FOR VALUES FROM (0) TO (300) USING vecseg;
+CREATE TABLE part2 PARTITION OF parts FOR VALUES FROM (300) TO (600) USING vecseg;
+CREATE TABLE part3 PARTITION OF parts FOR VALUES FROM (600) TO (900) USING heap;
+INSERT INTO parts SELECT i, 3, vec(i, 3, 768) FROM generate_series(1, 899) i;
+
+CREATE UNLOGGED TABLE scratch USING vecseg AS SELECT * FROM parts WHERE id < 200;
+CREATE MATERIALIZED VIEW view_of USING vecseg AS SELECT * FROM parts WHERE id > 100;
+CREATE TABLE plain (LIKE parts) USING vecseg;
+ALTER TABLE plain ALTER embedding SET STORAGE PLAIN;
+INSERT INTO plain SELECT id, version, embedding FROM parts;
+CREATE TABLE empty (LIKE items) USING vecseg;
+CREATE DATABASE other;
+SQL
+install_vecseg($old, 'other');
+create_table($old, 'items', database => 'other');
+fill_table($old, 'items', 1, 300, database => 'other');
+
+my @tables = qw(items parts scratch view_of plain empty);
+my %rows = map { $_ => rows_of($old, $_) } @tables;
+my $other = rows_of($old, 'items', database => 'other');
+my $places = <<'SQL';
+SELECT c.relname, c.oid, c.relfilenode, c.reltoastrelid, t.relfilenode, am.amname
+FROM pg_class c JOIN pg_class t ON t.oid = c.reltoastrelid
+JOIN pg_am am ON am.oid = t.relam
+WHERE c.relnamespace = 'public'::regnamespace ORDER BY 1
+SQL
+my $old_places = $old->safe_psql('postgres', $places);
+my $old_store =
+  $old->safe_psql('postgres', q{SELECT * FROM vecseg_segments('items')});
+my $old_used = used_slots($old, 'items');
+$old->stop;
+
+my $bindir = `pg_config --bindir`;
+chomp $bindir;
+
+foreach my $mode ('copy', 'link')
+{
+	my $new = vecseg_node("new_$mode", conf => "autovacuum = off\n", start => 0);
+
+	# pg_upgrade writes to the current directory
+	chdir $PostgreSQL::Test::Utils::tmp_check or die "could not chdir: $!";
+	ok( run_log(
+			[
+				'pg_upgrade', '--no-sync',
+				'--old-datadir', $old->data_dir,
+				'--new-datadir', $new->data_dir,
+				'--old-bindir', $bindir,
+				'--new-bindir', $bindir,
+				'--socketdir', $new->host,
+				'--old-port', $old->port,
+				'--new-port', $new->port,
+				$mode eq 'link' ? '--link' : () ]),
+		"pg_upgrade, $mode")
+	  or BAIL_OUT('pg_upgrade failed');
+	$new->start;
+
+	is($new->safe_psql('postgres', $places),
+		$old_places, "$mode: same files, same TOAST relations");
+	is( $new->safe_psql('postgres', q{SELECT * FROM vecseg_segments('items')}),
+		$old_store,
+		"$mode: same segments");
+	foreach my $table (@tables)
+	{
+		is(rows_of($new, $table), $rows{$table}, "$mode: rows of $table");
+	}
+	is(rows_of($new, 'items', database => 'other'),
+		$other, "$mode: rows of another database");
+	check_paths($new, 'items', %dims, name => "$mode: items");
+	check_all($new, $_, undef, name => "$mode: $_") foreach 'parts', 'plain';
+	check_store($new, $_, name => "$mode: $_")
+	  foreach qw(part1 part2 scratch view_of plain empty);
+
+	# What was garbage in the old cluster is still found.
+	$new->safe_psql('postgres', 'VACUUM items');
+	cmp_ok(used_slots($new, 'items'),
+		'<', $old_used - 100, "$mode: VACUUM frees slots");
+	fill_table($new, 'items', 5001, 5500);
+	$new->safe_psql('postgres',
+		'UPDATE items SET version = 7, '
+		  . 'embedding = vec(id, 7, cardinality(embedding)) WHERE id % 5 = 0');
+	kill9($new);
+	start_after_crash($new);
+	check_paths($new, 'items', %dims, name => "$mode: items written to");
+	$new->safe_psql('postgres', 'DELETE FROM items WHERE id > 100');
+	my $blocks = store_blocks($new, 'items');
+	$new->safe_psql('postgres', 'VACUUM items');
+	cmp_ok(store_blocks($new, 'items'),
+		'<', $blocks / 2, "$mode: segments are given back");
+	check_all($new, 'items', undef, %dims, name => "$mode: truncated");
+	check_store($new, 'items', name => "$mode: truncated");
+
+	# An extension that was carried over can be dropped with its tables.
+	$new->safe_psql('postgres', 'DROP EXTENSION vecseg CASCADE');
+	is($new->safe_psql('postgres', "SELECT count(*) FROM pg_am WHERE amname LIKE 'vecseg%'"),
+		'0', "$mode: the extension is dropped");
+	server_log_is_clean($new);
+	$new->stop;
+}
+done_testing();
