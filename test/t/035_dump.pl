@@ -44,8 +44,8 @@ CREATE TABLE parts (id bigint PRIMARY KEY, version int NOT NULL, embedding real[
 	PARTITION BY RANGE (id);
 CREATE TABLE part1 PARTITION OF parts FOR VALUES FROM (0) TO (300) USING vecseg;
 CREATE TABLE part2 PARTITION OF parts FOR VALUES FROM (300) TO (600)
-	PARTITION BY RANGE (version);
-CREATE TABLE part21 PARTITION OF part2 FOR VALUES FROM (0) TO (100) USING vecseg;
+	PARTITION BY RANGE (id);
+CREATE TABLE part21 PARTITION OF part2 FOR VALUES FROM (300) TO (600) USING vecseg;
 CREATE TABLE part3 PARTITION OF parts FOR VALUES FROM (600) TO (900) USING heap;
 INSERT INTO parts SELECT i, 3, vec(i, 3, 768) FROM generate_series(1, 899) i;
 
@@ -55,13 +55,13 @@ ALTER TABLE inline ALTER embedding SET STORAGE PLAIN;
 ALTER TABLE inline SET (toast.autovacuum_enabled = off);
 INSERT INTO inline SELECT i, 4, vec(i, 4, 1000) FROM generate_series(1, 100) i;
 
-CREATE MATERIALIZED VIEW view_of USING vecseg AS
-	SELECT id, version, embedding FROM items WHERE id % 2 = 0;
-
 -- Row versions and slots that are not to be dumped
 UPDATE items SET version = 2, embedding = vec(id, 2, cardinality(embedding))
 WHERE id % 3 = 0;
 DELETE FROM items WHERE id > 380 AND id < 1000;
+
+CREATE MATERIALIZED VIEW view_of USING vecseg AS
+	SELECT id, version, embedding FROM items WHERE id % 2 = 0;
 SQL
 my @tables = qw(items odd parts inline view_of);
 my %rows = map { $_ => rows_of($node, $_) } @tables;
@@ -77,8 +77,9 @@ SQL
 my $storage = <<'SQL';
 SELECT attrelid::regclass, attname, attstorage, attgenerated FROM pg_attribute
 WHERE attnum > 0 AND NOT attisdropped AND attrelid IN
-	(SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)
-ORDER BY 1::text, 2
+	(SELECT oid FROM pg_class
+	 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'm'))
+ORDER BY attrelid::regclass::text, attname
 SQL
 my $vecseg_kinds = $node->safe_psql('postgres', $kinds);
 my $same_storage = $node->safe_psql('postgres', $storage);
