@@ -160,7 +160,8 @@ prepare_tap_vecseg()
 	chmod 755 "$SCRATCH/bin/initdb"
 }
 
-# run_tap KIND SUITE: results/NAME.out are the assertions
+# run_tap KIND SUITE: results/NAME.out are the assertions, without the notes
+# beside them and without process ids
 run_tap()
 {
 	local kind=$1 suite=$2 name out=$SCRATCH/$1/$2
@@ -181,8 +182,9 @@ run_tap()
 			perl "t/$name.pl" </dev/null \
 			>"$out/$name.tap" 2>"$out/$name.err") ||
 			echo "# exit status $?" >>"$out/$name.tap"
-		sed "s|$SCRATCH/$kind/|SCRATCH/|g" "$out/$name.tap" \
-			>"$out/results/$name.out"
+		sed -nE "/^(ok|not ok|1\.\.|Bail out|# exit status)/ {
+			s|$SCRATCH/$kind/|SCRATCH/|g; s/\<pid [0-9]+/pid PID/g; p }" \
+			"$out/$name.tap" >"$out/results/$name.out"
 		# data folders of tests that passed
 		if ! grep -qE '^(not ok|# exit status)' "$out/$name.tap"; then
 			rm -rf "$out"/tmp_check/t_"$name"_*
