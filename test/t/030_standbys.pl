@@ -19,7 +19,7 @@ my $primary = vecseg_node(
 shared_buffers = 4MB
 max_wal_size = 1GB
 wal_keep_size = 1GB
-autovacuum_naptime = 1s
+autovacuum = off
 wal_consistency_checking = 'all, vecseg'
 CONF
 create_table($primary, 'items', columns => 'doc text');
@@ -128,10 +128,7 @@ $writer->quit;
 # and the truncation of the file: the standby is told of neither's end. Then
 # other segments take the place of the dropped ones. A session of the standby
 # that knows the old ones goes on after the promotion.
-$primary->append_conf('postgresql.conf', <<'CONF');
-synchronous_standby_names = ''
-autovacuum = off
-CONF
+$primary->append_conf('postgresql.conf', "synchronous_standby_names = ''");
 $primary->reload;
 $primary->safe_psql('postgres', 'DELETE FROM others WHERE id > 10');
 caught_up($primary, $middle, $end);

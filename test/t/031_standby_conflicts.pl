@@ -217,6 +217,9 @@ set_on_standby("hot_standby_feedback = on\nwal_receiver_status_interval = 1");
 $primary->poll_query_until('postgres',
 	'SELECT backend_xmin IS NOT NULL FROM pg_stat_replication')
   or BAIL_OUT('there is no feedback');
+# what there is to be truncated, whose lock would be another conflict
+$primary->safe_psql('postgres', 'VACUUM items');
+caught_up($primary, $standby);
 $old = old_snapshots('REPEATABLE READ');
 my $version =
   $old->{sequential}->query('SELECT min(version) FROM items');
