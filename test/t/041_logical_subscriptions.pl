@@ -30,9 +30,10 @@ max_replication_slots = 60
 CONF
 
 # Databases of the subscriber: access method of their tables, and options
+my $parallel = $publisher->pg_version >= 16 ? 'parallel' : 'on';
 my %databases = (
 	plain => [ 'vecseg', '' ],
-	in_binary => [ 'vecseg', 'binary = true, streaming = on' ],
+	in_binary => [ 'vecseg', "binary = true, streaming = $parallel" ],
 	two_phase => [ 'vecseg', 'two_phase = true' ],
 	heap => [ 'heap', 'streaming = on, two_phase = true' ]);
 my @databases = sort keys %databases;
