@@ -21,6 +21,7 @@ our @EXPORT = qw(
   rows_of
   same_rows
   caught_up
+  open_session
   rewind
   used_slots
   store_blocks
@@ -103,6 +104,25 @@ sub caught_up
 		$upstream = $standby;
 	}
 	return;
+}
+
+=pod
+
+=item open_session($node, %options)
+
+A psql session in the background, which may last; options as for the node's
+background_psql().
+
+=cut
+
+sub open_session
+{
+	my ($node, %options) = @_;
+	my $session = $node->background_psql('postgres', %options);
+
+	# the time limit is that of a query, not of the session
+	$session->set_query_timer_restart;
+	return $session;
 }
 
 =pod

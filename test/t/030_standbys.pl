@@ -98,8 +98,8 @@ $primary->reload;
 $primary->poll_query_until('postgres',
 	q{SELECT sync_state = 'sync' FROM pg_stat_replication})
   or BAIL_OUT('the standby did not become synchronous');
-my $writer = $primary->background_psql('postgres');
-my $reader = $middle->background_psql('postgres');
+my $writer = open_session($primary);
+my $reader = open_session($middle);
 my $right = 'SELECT count(*), count(*) FILTER (WHERE NOT '
   . wrong_vectors() . ') FROM items WHERE id';
 my (@seen, @expected);
@@ -137,7 +137,7 @@ is($reader->query_safe(
 		'SELECT count(*) FROM others WHERE NOT ' . wrong_vectors()),
 	10, 'a session of the standby has read the table');
 
-my $holder = $primary->background_psql('postgres');
+my $holder = open_session($primary);
 $holder->query_safe('SELECT pg_advisory_lock(151, 0)');
 my $vacuum =
   start_client($primary, "SET vecseg.stop_at = 'file';\nVACUUM others;\n");

@@ -68,7 +68,7 @@ sub old_snapshots
 
 	foreach my $how (sort keys %reading)
 	{
-		my $session = $standby->background_psql('postgres', on_error_stop => 0);
+		my $session = open_session($standby, on_error_stop => 0);
 
 		$session->query("SET enable_seqscan = off; SET enable_sort = off")
 		  if $how eq 'index';
@@ -257,7 +257,7 @@ foreach my $how (sort keys %reading)
 # --- truncation: its lock conflicts with a query that uses the table ---
 
 set_on_standby("hot_standby_feedback = off\nmax_standby_streaming_delay = 0");
-my $session = $standby->background_psql('postgres', on_error_stop => 0);
+my $session = open_session($standby, on_error_stop => 0);
 $session->query('BEGIN');
 is( $session->query("SELECT count(*) FROM cut WHERE NOT $wrong"),
 	$rows, 'a transaction that has read the table');

@@ -48,7 +48,7 @@ sub note_point
 sub begin_writing
 {
 	my ($from) = @_;
-	my $session = $node->background_psql('postgres');
+	my $session = open_session($node);
 
 	$session->query_safe('BEGIN');
 	$session->query_safe('INSERT INTO items SELECT i, 1, vec(i, 1, 768) '
@@ -102,7 +102,7 @@ commit($open);
 $node->safe_psql('postgres', 'DELETE FROM cut WHERE id > 20');
 foreach my $place ('truncate', 'file')
 {
-	my $holder = $node->background_psql('postgres');
+	my $holder = open_session($node);
 
 	$holder->query_safe('SELECT pg_advisory_lock(151, 0)');
 	my $client =
