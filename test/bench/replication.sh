@@ -23,8 +23,9 @@
 #   ROWS=200000  DIMS=768  RUNS=3  CHANGES=20000
 #   STATES="cold limited"  KEYS="bigint uuid"  APPLY="insert vector other bulk"
 #   MEMORY_LIMIT=512M  SHARED_BUFFERS=128MB
-#   PERF=1       also a profile (by perf) of each first initial copy and first
-#                apply: where the time goes
+#   PERF=1       also a profile (by perf, as root) of each first initial copy and
+#                apply: where the time goes. It counts all processes named
+#                postgres, so let no other server be busy.
 #   INSTALLED=1  measure what is installed: do not build and install
 #   SCRATCH, KEEP, BENCH_CONF as for run.sh; the data is always loaded anew
 
