@@ -19,8 +19,11 @@
  * Every page that a value is copied from must be a data page: one of zeros,
  * as a lost write leaves behind, would be a piece of some vector otherwise.
  *
- * No content lock is taken: bytes beside ours in the page may change while
- * we copy, ours do not.
+ * A buffer is copied from under a share lock of its content.  What is written
+ * beside our bytes would not need that, but replay, on a standby, does: it
+ * restores a page that it logged as a whole in a buffer of zeros.  A file is
+ * copied from as it is, while others may write the page to it: our bytes are
+ * the same before and after, and a checksum that does not match is retried.
  *
  * Copyright (c) 2026, vecseg contributors
  *
@@ -91,10 +94,11 @@ static void
 copy_from_buffer(Relation rel, Buffer buffer, BlockNumber block, uint32 offset,
 				 uint32 length, char *result)
 {
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	vecseg_store_check_page(rel, BufferGetPage(buffer), block,
 							VECSEG_PAGE_DATA);
 	memcpy(result, (char *) BufferGetPage(buffer) + offset, length);
-	ReleaseBuffer(buffer);
+	UnlockReleaseBuffer(buffer);
 }
 
 /* Copy bytes of a block through shared buffers; raises the usual errors. */

@@ -5,8 +5,8 @@
  *
  * A value is written, and logged, before the row that refers to it; until
  * that row is visible nobody reads the slot, and afterwards it never
- * changes.  That is what lets readers copy a slot without a content lock,
- * and from the file when its page is not in shared buffers.
+ * changes.  That is what lets readers copy a slot from the file when its page
+ * is not in shared buffers.
  *
  * Values of one size are written many to a WAL record.  One that needs more
  * pages than a record can name is continued in further records; a crash
