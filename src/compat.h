@@ -27,4 +27,9 @@ typedef RelFileNode RelFileLocator;
 #define smgr_rlocator smgr_rnode
 #endif
 
+/* 16 renamed the counters of PgStat_StatTabEntry */
+#if PG_VERSION_NUM < 160000
+#define dead_tuples n_dead_tuples
+#endif
+
 #endif /* VECSEG_COMPAT_H */

@@ -68,6 +68,7 @@
 
 #include "am/am.h"
 #include "am/references.h"
+#include "compat.h"
 #include "segment/sweep.h"
 #include "stop.h"
 
@@ -247,6 +248,16 @@ can_sweep(Relation rel, VacuumParams *params)
 		   !OldSnapshotThresholdActive() && !TransactionIdIsValid(MyProc->xid);
 }
 
+/* Number of slots known to be garbage: what autovacuum goes by */
+static int64
+count_garbage(Relation rel)
+{
+	PgStat_StatTabEntry *stats =
+		pgstat_fetch_stat_tabentry(RelationGetRelid(rel));
+
+	return stats != NULL ? stats->dead_tuples : 0;
+}
+
 /*
  * VACUUM of a segment relation, for vecseg_segment's relation_vacuum.
  *
@@ -261,6 +272,7 @@ vecseg_segment_vacuum(Relation rel, VacuumParams *params,
 	MultiXactId minmulti = GetOldestMultiXactId();
 	bool frozenxid_updated;
 	bool minmulti_updated;
+	bool swept = false;
 	uint64 freed = 0;
 	uint64 used;
 
@@ -279,6 +291,7 @@ vecseg_segment_vacuum(Relation rel, VacuumParams *params,
 			if (table != NULL)
 			{
 				freed = sweep_segments(table, rel, strategy);
+				swept = true;
 				relation_close(table, AccessShareLock);
 			}
 			else
@@ -289,8 +302,10 @@ vecseg_segment_vacuum(Relation rel, VacuumParams *params,
 	vac_update_relstats(rel, RelationGetNumberOfBlocks(rel), used, 0,
 						rel->rd_rel->relhasindex, frozenxid, minmulti,
 						&frozenxid_updated, &minmulti_updated, false);
+
+	/* If no slots were freed, autovacuum must still know that there are some. */
 	pgstat_report_vacuum(RelationGetRelid(rel), rel->rd_rel->relisshared, used,
-						 0);
+						 swept || used == 0 ? 0 : count_garbage(rel));
 	vecseg_stop("truncate", 0);
 	if (params->truncate != VACOPTVALUE_DISABLED &&
 		RelationGetNumberOfBlocks(rel) > 0)
