@@ -17,15 +17,15 @@
 # intended change: cp SCRATCH/regress/results/NAME.out expected/
 #
 # Also heeded: PGVER, PG_CONFIG, PROVE_JOBS, VECSEG_TEST_HARD=1,
-# VECSEG_STEP_TIMEOUT (seconds for each of the three: 3600, hard 21600).
+# VECSEG_STEP_TIMEOUT (seconds for each of the three: 10800, hard 43200).
 
 set -euo pipefail
 shopt -s nullglob
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$REPO/test/tally.sh"
 
-STEP_TIMEOUT=${VECSEG_STEP_TIMEOUT:-${VECSEG_TEST_HARD:+21600}}
-STEP_TIMEOUT=${STEP_TIMEOUT:-3600}
+STEP_TIMEOUT=${VECSEG_STEP_TIMEOUT:-${VECSEG_TEST_HARD:+43200}}
+STEP_TIMEOUT=${STEP_TIMEOUT:-10800}
 
 # Names without folder and suffix.
 base_names()
@@ -144,6 +144,10 @@ run_tap()
 		export PG_REGRESS=$PGXS_DIR/src/test/regress/pg_regress
 		export PERL5LIB=$PGXS_DIR/src/test/perl:$SRC/test/perl
 		export VECSEG_TEST_DATA=$SRC/test/data
+		# a busy machine may need more than PostgreSQL's 1 and 3 minutes, as
+		# for a recovery
+		export PGCTLTIMEOUT=${PGCTLTIMEOUT:-900}
+		export PG_TEST_TIMEOUT_DEFAULT=${PG_TEST_TIMEOUT_DEFAULT:-900}
 		step perl perl/run_tap.pl "$SCRATCH/tap/counts" \
 			"${tests[@]}" 2>&1
 	) || true

@@ -292,6 +292,9 @@ my %helpers = (
 # How often each operation of the helpers was done
 my %done;
 
+# In how many rounds each pgbench got something done
+my %worked = (writers => 0, readers => 0, 'readers on the standby' => 0);
+
 my @workers = map { acked_worker($_) } 1 .. 3;
 
 # A helper's script: as many rounds through its operations as a storm can need
@@ -370,7 +373,7 @@ sub storm
 	{
 		usleep(500_000 * $length);
 		kill9($standby);
-		stop_pgbench($others);
+		stop_pgbench($others, \$worked{'readers on the standby'});
 		start_after_crash($standby);
 		$others = start_pgbench($standby, [ @options, '-c', 3 ], %readers);
 		$length /= 2;
@@ -379,7 +382,9 @@ sub storm
 	kill9($primary);
 	finish_client($_)
 	  foreach (map { $_->{client} } @workers), values %clients;
-	stop_pgbench($_) foreach @benches, $others;
+	stop_pgbench($benches[0], \$worked{writers});
+	stop_pgbench($benches[1], \$worked{readers});
+	stop_pgbench($others, \$worked{'readers on the standby'});
 	return \%clients;
 }
 
@@ -517,6 +522,9 @@ foreach my $helper (sort keys %helpers)
 			"$helper, $operation: done $count times, failed $failed times");
 	}
 }
+
+cmp_ok($worked{$_}, '>', 0, "$_ worked in $worked{$_} of $round rounds")
+  foreach sort keys %worked;
 
 # The standby takes over.
 my %last = map { $_ => digest($primary, $_) } 'items', 'side';
