@@ -307,8 +307,7 @@ vecseg_reader_submit(VecsegReader *reader)
 		if (reader->queue == NULL)
 		{
 			reader->queue = vecseg_io_open(0);
-			if (!vecseg_io_is_async(reader->queue) &&
-				vecseg_direct_io == VECSEG_DIRECT_AUTO)
+			if (!vecseg_io_is_async(reader->queue))
 				reader->direct = false;
 		}
 		reader->counters->batches++;
