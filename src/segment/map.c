@@ -502,7 +502,9 @@ vecseg_map_can_read_cached(void)
  *
  * For values at random places this is cheaper than mincore() and touching the
  * mapping: the kernel maps sixteen pages at each fault, and unmaps them at the
- * end.
+ * end.  But a read that does not wait starts reading what is not there, so
+ * mincore() is asked first until the answer has been "yes" for a while: else
+ * values would be read twice.
  */
 bool
 vecseg_map_read_cached(VecsegResidency *sample, VecsegMap *map,
@@ -520,6 +522,12 @@ vecseg_map_read_cached(VecsegResidency *sample, VecsegMap *map,
 	if (window == NULL ||
 		block / RELSEG_SIZE != (block + nblocks - 1) / RELSEG_SIZE)
 		return false;
+	if ((!sample->resident || sample->same < SAMPLE_SURE) &&
+		!vecseg_map_resident(map, block, nblocks))
+	{
+		note_answer(sample, false);
+		return false;
+	}
 	got = preadv2(window->fd, &place, 1, (off_t) (block % RELSEG_SIZE) * BLCKSZ,
 				  RWF_NOWAIT);
 	if (got < 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS))
