@@ -67,6 +67,8 @@ our @EXPORT = qw(
   wrong_vectors
   toast_file
   drop_os_cache
+  wait_until_cold
+  process_is_gone
   run_pgbench
   start_pgbench
   finish_pgbench
@@ -327,7 +329,7 @@ sub kill9
 	$node->kill9;
 	foreach my $pid ($postmaster, @children)
 	{
-		_wait_until(sub { _is_gone($pid) }, "process $pid to end");
+		_wait_until(sub { process_is_gone($pid) }, "process $pid to end");
 	}
 	return;
 }
@@ -662,6 +664,38 @@ sub drop_os_cache
 
 =pod
 
+=item wait_until_cold(@files)
+
+The same, when sessions have ended that had the files mapped: as long as their
+processes are there, the kernel keeps the pages that they have touched.
+
+=cut
+
+sub wait_until_cold
+{
+	my (@files) = @_;
+
+	_wait_until(sub { drop_os_cache(@files) }, 'the kernel to forget files');
+	return;
+}
+
+=pod
+
+=item process_is_gone($pid)
+
+Has a process ended, even if nobody has taken note of it?
+
+=cut
+
+sub process_is_gone
+{
+	my ($pid) = @_;
+
+	return (_process_state($pid))[0] =~ /^[XZ]$/;
+}
+
+=pod
+
 =item run_pgbench($node, $options, %scripts)
 
 Run pgbench with scripts, each named by its file's name with the weight
@@ -756,7 +790,7 @@ sub _remove_lock_files
 	{
 		next unless -e $file;
 		my ($pid) = slurp_file($file) =~ /^-?(\d+)/;
-		unlink $file if _is_gone($pid);
+		unlink $file if process_is_gone($pid);
 	}
 	return;
 }
@@ -771,13 +805,6 @@ sub _process_state
 	close $fh;
 	return ('X', 0) unless defined $stat && $stat =~ /.*\) (\S) (\d+)/;
 	return ($1, $2);
-}
-
-sub _is_gone
-{
-	my ($pid) = @_;
-
-	return (_process_state($pid))[0] =~ /^[XZ]$/;
 }
 
 sub _children
