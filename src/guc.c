@@ -20,7 +20,7 @@ int vecseg_direct_io = VECSEG_DIRECT_AUTO;
 bool vecseg_enable_custom_scan = true;
 char *vecseg_stop_at = NULL;
 
-static const struct config_enum_entry io_method_options[] = {
+static const struct config_enum_entry method_options[] = {
 	{ "auto", VECSEG_IO_AUTO, false },
 	{ "io_uring", VECSEG_IO_URING, false },
 	{ "sync", VECSEG_IO_SYNC, false },
@@ -46,8 +46,8 @@ vecseg_define_settings(void)
 		"vecseg.io_method",
 		"Selects how vectors that are not in memory are read.",
 		"auto uses io_uring, or sync where the kernel does not allow it.",
-		&vecseg_io_method, VECSEG_IO_AUTO, io_method_options, PGC_USERSET, 0,
-		NULL, NULL, NULL);
+		&vecseg_io_method, VECSEG_IO_AUTO, method_options, PGC_USERSET, 0, NULL,
+		NULL, NULL);
 
 	/*
 	 * Range 1 to 1024 requests, default 64: local NVMe and cloud disks reach

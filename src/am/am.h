@@ -14,6 +14,8 @@
 #include "access/tableam.h"
 #include "utils/rel.h"
 
+#include "compat.h"
+
 /* handler.c */
 extern const TableAmRoutine *vecseg_heap_routine(void);
 extern bool vecseg_is_vecseg_table(Relation rel);
@@ -33,11 +35,18 @@ extern bool vecseg_scan_getnextslot_tidrange(TableScanDesc scan,
 											 ScanDirection direction,
 											 TupleTableSlot *slot);
 
+#if VECSEG_BITMAP_SCAN_BY_PAGE
 extern bool vecseg_scan_bitmap_next_block(TableScanDesc scan,
 										  struct TBMIterateResult *tbmres);
 extern bool vecseg_scan_bitmap_next_tuple(TableScanDesc scan,
 										  struct TBMIterateResult *tbmres,
 										  TupleTableSlot *slot);
+#else
+extern bool vecseg_scan_bitmap_next_tuple(TableScanDesc scan,
+										  TupleTableSlot *slot, bool *recheck,
+										  uint64 *lossy_pages,
+										  uint64 *exact_pages);
+#endif
 extern bool vecseg_scan_sample_next_block(TableScanDesc scan,
 										  struct SampleScanState *scanstate);
 extern bool vecseg_scan_sample_next_tuple(TableScanDesc scan,

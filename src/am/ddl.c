@@ -39,6 +39,7 @@
 #include "utils/tuplesort.h"
 
 #include "am/am.h"
+#include "compat.h"
 
 /* Relation whose rd_tableam is heap's for now; calls can nest */
 typedef struct HeapGuise
@@ -284,7 +285,8 @@ copy_rows(ClusterState *state, Relation index, Tuplesortstate *sort,
 									 PROGRESS_CLUSTER_PHASE_INDEX_SCAN_HEAP);
 		pgstat_progress_update_param(PROGRESS_CLUSTER_INDEX_RELID,
 									 RelationGetRelid(index));
-		index_scan = index_beginscan(state->oldtable, index, SnapshotAny, 0, 0);
+		index_scan =
+			index_beginscan(state->oldtable, index, SnapshotAny, NULL, 0, 0);
 		index_rescan(index_scan, NULL, 0, NULL, 0);
 	}
 	else

@@ -199,7 +199,7 @@ static TM_Result
 vecseg_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
 					CommandId cid, Snapshot snapshot, Snapshot crosscheck,
 					bool wait, TM_FailureData *tmfd, LockTupleMode *lockmode,
-					bool *update_indexes)
+					TU_UpdateIndexes *update_indexes)
 {
 	bool should_free = true;
 	HeapTuple tuple = take_row(rel, slot, &should_free);
@@ -212,10 +212,12 @@ vecseg_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
 			vecseg_toast_tuple(rel, tuple, fetch_old_row(rel, otid), false);
 
 		result = heap_update(rel, otid, stored, cid, crosscheck, wait, tmfd,
-							 lockmode);
-		*update_indexes = result == TM_Ok && !HeapTupleIsHeapOnly(stored);
+							 lockmode, update_indexes);
 		if (result != TM_Ok)
+		{
+			*update_indexes = TU_None;
 			vecseg_toast_abandon(rel);
+		}
 		copy_header(tuple, stored);
 	}
 	PG_FINALLY();
@@ -233,13 +235,13 @@ vecseg_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
  * crash, then let heapam make the file.
  */
 static void
-vecseg_relation_set_new_filenode(Relation rel,
-								 const RelFileLocator *newrlocator,
-								 char persistence, TransactionId *freezeXid,
-								 MultiXactId *minmulti)
+vecseg_relation_set_new_filelocator(Relation rel,
+									const RelFileLocator *newrlocator,
+									char persistence, TransactionId *freezeXid,
+									MultiXactId *minmulti)
 {
 	vecseg_require_preload();
-	vecseg_heap_routine()->relation_set_new_filenode(
+	vecseg_heap_routine()->relation_set_new_filelocator(
 		rel, newrlocator, persistence, freezeXid, minmulti);
 }
 
@@ -261,7 +263,9 @@ vecseg_handler(PG_FUNCTION_ARGS)
 		vecseg_methods.scan_getnextslot = vecseg_scan_getnextslot;
 		vecseg_methods.scan_getnextslot_tidrange =
 			vecseg_scan_getnextslot_tidrange;
+#if VECSEG_BITMAP_SCAN_BY_PAGE
 		vecseg_methods.scan_bitmap_next_block = vecseg_scan_bitmap_next_block;
+#endif
 		vecseg_methods.scan_bitmap_next_tuple = vecseg_scan_bitmap_next_tuple;
 		vecseg_methods.scan_sample_next_block = vecseg_scan_sample_next_block;
 		vecseg_methods.scan_sample_next_tuple = vecseg_scan_sample_next_tuple;
@@ -270,8 +274,8 @@ vecseg_handler(PG_FUNCTION_ARGS)
 			vecseg_tuple_insert_speculative;
 		vecseg_methods.multi_insert = vecseg_multi_insert;
 		vecseg_methods.tuple_update = vecseg_tuple_update;
-		vecseg_methods.relation_set_new_filenode =
-			vecseg_relation_set_new_filenode;
+		vecseg_methods.relation_set_new_filelocator =
+			vecseg_relation_set_new_filelocator;
 		vecseg_methods.relation_copy_for_cluster = vecseg_copy_for_cluster;
 		vecseg_methods.index_build_range_scan = vecseg_index_build_range_scan;
 		vecseg_methods.index_validate_scan = vecseg_index_validate_scan;

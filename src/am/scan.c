@@ -21,8 +21,8 @@
  *			   <----------------------------
  *				 not detoasted twice in a row
  *
- * Bitmap and sample scans go page by page, as the executor tells them; they
- * read ahead the rows of one page.
+ * Sample scans, and bitmap scans before PostgreSQL 18, go page by page, as the
+ * executor tells them; they read ahead the rows of one page.
  *
  * Only scans with an MVCC snapshot read ahead: for them, a row returned
  * later is the same row.  A change of direction returns to heapam's
@@ -32,7 +32,9 @@
  * a table, the relation has the new one already.
  *
  * A scan descriptor is heapam's with our state behind it, so that heapam's
- * functions work on it.
+ * functions work on it.  It is made longer where it is, for since PostgreSQL 17
+ * the scan's read stream has its address: it has a memory context of its own,
+ * and such a context rounds sizes up to powers of two.
  *
  * Copyright (c) 2026, vecseg contributors
  *
@@ -52,6 +54,7 @@
 #include "am/am.h"
 #include "am/offer.h"
 #include "am/window.h"
+#include "compat.h"
 
 /* Watch the first rows, then one in so many, then ever fewer */
 #define WATCH_FIRST 4
@@ -85,24 +88,35 @@ typedef struct VecsegScanDescData
 
 typedef VecsegScanDescData *VecsegScanDesc;
 
-/* Where rows come from: a callback of heapam; arg is its further argument */
+/*
+ * Where rows come from: a callback of heapam; arg is its further argument.
+ * recheck: where it says whether a row must be rechecked, if it does; what the
+ * executor is to be told for a row from a window.
+ */
 typedef struct RowSource
 {
 	bool (*next)(TableScanDesc scan, ScanDirection direction,
 				 TupleTableSlot *slot, void *arg);
 	void *arg;
 	bool by_page; /* it ends with each page; fits a window */
+	bool *recheck;
 } RowSource;
 
 TableScanDesc
 vecseg_scan_begin(Relation rel, Snapshot snapshot, int nkeys, ScanKey key,
 				  ParallelTableScanDesc pscan, uint32 flags)
 {
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "vecseg table scan", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 	TableScanDesc heap = vecseg_heap_routine()->scan_begin(rel, snapshot, nkeys,
 														   key, pscan, flags);
 	VecsegScanDesc scan = repalloc(heap, sizeof(VecsegScanDescData));
 
+	if ((TableScanDesc) scan != heap)
+		elog(ERROR, "scan descriptor has moved");
 	scan->ahead = NULL;
+	MemoryContextSwitchTo(old);
 	return (TableScanDesc) scan;
 }
 
@@ -157,6 +171,7 @@ void
 vecseg_scan_end(TableScanDesc scan)
 {
 	ScanAhead *ahead = ((VecsegScanDesc) scan)->ahead;
+	MemoryContext context = GetMemoryChunkContext(scan);
 
 	if (ahead != NULL)
 	{
@@ -165,6 +180,7 @@ vecseg_scan_end(TableScanDesc scan)
 			ExecDropSingleTupleTableSlot(ahead->slot);
 	}
 	vecseg_heap_routine()->scan_end(scan);
+	MemoryContextDelete(context);
 }
 
 void
@@ -265,12 +281,16 @@ next_from_window(TableScanDesc scan, ScanAhead *ahead, const RowSource *source,
 			break;
 		}
 		vecseg_window_push(ahead->window, ahead->slot);
+		if (source->recheck != NULL && *source->recheck)
+			vecseg_window_mark(ahead->window);
 	}
 	if (!vecseg_window_pop(ahead->window, slot))
 	{
 		ahead->ended = true;
 		return false;
 	}
+	if (source->recheck != NULL)
+		*source->recheck = vecseg_window_marked(ahead->window);
 	if (to_be_watched(ahead))
 	{
 		/* the pointers again: what is deformed anew is the tuple itself */
@@ -362,7 +382,7 @@ bool
 vecseg_scan_getnextslot(TableScanDesc scan, ScanDirection direction,
 						TupleTableSlot *slot)
 {
-	RowSource source = { heap_next_row, NULL, false };
+	RowSource source = { heap_next_row, NULL, false, NULL };
 	ScanAhead *ahead = ((VecsegScanDesc) scan)->ahead;
 
 	if (ahead != NULL && is_plain(ahead, direction))
@@ -385,7 +405,7 @@ bool
 vecseg_scan_getnextslot_tidrange(TableScanDesc scan, ScanDirection direction,
 								 TupleTableSlot *slot)
 {
-	RowSource source = { heap_next_row_tidrange, NULL, false };
+	RowSource source = { heap_next_row_tidrange, NULL, false, NULL };
 
 	return next_row(scan, direction, slot, &source);
 }
@@ -399,6 +419,8 @@ begin_page(TableScanDesc scan)
 	if (ahead != NULL)
 		ahead->exhausted = ahead->ended = false;
 }
+
+#if VECSEG_BITMAP_SCAN_BY_PAGE
 
 bool
 vecseg_scan_bitmap_next_block(TableScanDesc scan,
@@ -420,10 +442,43 @@ vecseg_scan_bitmap_next_tuple(TableScanDesc scan,
 							  struct TBMIterateResult *tbmres,
 							  TupleTableSlot *slot)
 {
-	RowSource source = { heap_next_row_bitmap, tbmres, true };
+	RowSource source = { heap_next_row_bitmap, tbmres, true, NULL };
 
 	return next_row(scan, ForwardScanDirection, slot, &source);
 }
+
+#else
+
+/* What heapam's callback returns besides the row */
+typedef struct BitmapResult
+{
+	bool *recheck;
+	uint64 *lossy_pages;
+	uint64 *exact_pages;
+} BitmapResult;
+
+static bool
+heap_next_row_bitmap(TableScanDesc scan, ScanDirection direction,
+					 TupleTableSlot *slot, void *arg)
+{
+	BitmapResult *result = arg;
+
+	return vecseg_heap_routine()->scan_bitmap_next_tuple(
+		scan, slot, result->recheck, result->lossy_pages, result->exact_pages);
+}
+
+bool
+vecseg_scan_bitmap_next_tuple(TableScanDesc scan, TupleTableSlot *slot,
+							  bool *recheck, uint64 *lossy_pages,
+							  uint64 *exact_pages)
+{
+	BitmapResult result = { recheck, lossy_pages, exact_pages };
+	RowSource source = { heap_next_row_bitmap, &result, false, recheck };
+
+	return next_row(scan, ForwardScanDirection, slot, &source);
+}
+
+#endif
 
 bool
 vecseg_scan_sample_next_block(TableScanDesc scan,
@@ -445,7 +500,7 @@ vecseg_scan_sample_next_tuple(TableScanDesc scan,
 							  struct SampleScanState *scanstate,
 							  TupleTableSlot *slot)
 {
-	RowSource source = { heap_next_row_sample, scanstate, true };
+	RowSource source = { heap_next_row_sample, scanstate, true, NULL };
 
 	return next_row(scan, ForwardScanDirection, slot, &source);
 }

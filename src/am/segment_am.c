@@ -77,7 +77,7 @@ segment_fetch_toast_slice(Relation toastrel, Oid valueid, int32 attrsize,
 		return;
 
 	/* nothing else would keep the slot from being used again */
-	if (GetOldestSnapshot() == NULL || !HaveRegisteredOrActiveSnapshot())
+	if (!HaveRegisteredOrActiveSnapshot())
 		elog(ERROR, "cannot fetch toast data without an active snapshot");
 
 	vecseg_offer_note(RelationGetRelid(toastrel), valueid);
@@ -159,7 +159,7 @@ static TM_Result
 segment_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
 					 CommandId cid, Snapshot snapshot, Snapshot crosscheck,
 					 bool wait, TM_FailureData *tmfd, LockTupleMode *lockmode,
-					 bool *update_indexes)
+					 TU_UpdateIndexes *update_indexes)
 {
 	error_not_a_table(rel);
 	return TM_Invisible; /* keep compiler quiet */
@@ -195,18 +195,28 @@ segment_tuple_tid_valid(TableScanDesc scan, ItemPointer tid)
 }
 
 static bool
-segment_scan_analyze_next_block(TableScanDesc scan, BlockNumber blockno,
-								BufferAccessStrategy bstrategy)
+segment_scan_analyze_next_block(TableScanDesc scan,
+								VECSEG_ANALYZE_BLOCK_ARGUMENTS)
 {
 	return false;
 }
 
+#if VECSEG_BITMAP_SCAN_BY_PAGE
 static bool
 segment_scan_bitmap_next_block(TableScanDesc scan,
 							   struct TBMIterateResult *tbmres)
 {
 	return false;
 }
+#else
+static bool
+segment_scan_bitmap_next_tuple(TableScanDesc scan, TupleTableSlot *slot,
+							   bool *recheck, uint64 *lossy_pages,
+							   uint64 *exact_pages)
+{
+	return false;
+}
+#endif
 
 static bool
 segment_scan_sample_next_block(TableScanDesc scan,
@@ -251,10 +261,10 @@ is_transient_copy(Relation rel)
 }
 
 static void
-segment_relation_set_new_filenode(Relation rel,
-								  const RelFileLocator *newrlocator,
-								  char persistence, TransactionId *freezeXid,
-								  MultiXactId *minmulti)
+segment_relation_set_new_filelocator(Relation rel,
+									 const RelFileLocator *newrlocator,
+									 char persistence, TransactionId *freezeXid,
+									 MultiXactId *minmulti)
 {
 	if (rel->rd_rel->relkind != RELKIND_TOASTVALUE && !is_transient_copy(rel))
 		ereport(ERROR,
@@ -264,7 +274,7 @@ segment_relation_set_new_filenode(Relation rel,
 				 errdetail("It is the access method of the TOAST relations of "
 						   "vecseg tables."),
 				 errhint("Use the access method \"%s\".", VECSEG_AM_NAME)));
-	vecseg_heap_routine()->relation_set_new_filenode(
+	vecseg_heap_routine()->relation_set_new_filelocator(
 		rel, newrlocator, persistence, freezeXid, minmulti);
 }
 
@@ -336,11 +346,15 @@ vecseg_segment_handler(PG_FUNCTION_ARGS)
 		am->tuple_fetch_row_version = segment_tuple_fetch_row_version;
 		am->tuple_tid_valid = segment_tuple_tid_valid;
 		am->scan_analyze_next_block = segment_scan_analyze_next_block;
+#if VECSEG_BITMAP_SCAN_BY_PAGE
 		am->scan_bitmap_next_block = segment_scan_bitmap_next_block;
+#else
+		am->scan_bitmap_next_tuple = segment_scan_bitmap_next_tuple;
+#endif
 		am->scan_sample_next_block = segment_scan_sample_next_block;
 		am->index_build_range_scan = segment_index_build_range_scan;
 		am->index_validate_scan = segment_index_validate_scan;
-		am->relation_set_new_filenode = segment_relation_set_new_filenode;
+		am->relation_set_new_filelocator = segment_relation_set_new_filelocator;
 		am->relation_nontransactional_truncate =
 			segment_relation_nontransactional_truncate;
 		am->relation_copy_for_cluster = segment_copy_for_cluster;

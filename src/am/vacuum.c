@@ -65,6 +65,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "am/am.h"
 #include "am/references.h"
@@ -183,7 +184,7 @@ scan_table(Relation rel, VecsegSweep *sweep, Oid toastrelid,
 	{
 		Buffer buffer;
 
-		vacuum_delay_point();
+		vacuum_delay_point(false);
 		buffer =
 			ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
@@ -273,6 +274,7 @@ vecseg_segment_vacuum(Relation rel, VacuumParams *params,
 	bool frozenxid_updated;
 	bool minmulti_updated;
 	bool swept = false;
+	TimestampTz start = GetCurrentTimestamp();
 	uint64 freed = 0;
 	uint64 used;
 
@@ -299,13 +301,13 @@ vecseg_segment_vacuum(Relation rel, VacuumParams *params,
 		}
 	}
 	used = count_used(rel);
-	vac_update_relstats(rel, RelationGetNumberOfBlocks(rel), used, 0,
+	vac_update_relstats(rel, RelationGetNumberOfBlocks(rel), used, 0, 0,
 						rel->rd_rel->relhasindex, frozenxid, minmulti,
 						&frozenxid_updated, &minmulti_updated, false);
 
 	/* If no slots were freed, autovacuum must still know that there are some. */
 	pgstat_report_vacuum(RelationGetRelid(rel), rel->rd_rel->relisshared, used,
-						 swept || used == 0 ? 0 : count_garbage(rel));
+						 swept || used == 0 ? 0 : count_garbage(rel), start);
 	vecseg_stop("truncate", 0);
 	if (params->truncate != VACOPTVALUE_DISABLED &&
 		RelationGetNumberOfBlocks(rel) > 0)

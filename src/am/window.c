@@ -57,6 +57,7 @@ typedef struct WindowRow
 	HeapTupleData tuple;
 	Buffer buffer;		/* InvalidBuffer: the tuple is a copy */
 	bool last_on_page;	/* the next row is on another page: unpin after it */
+	bool marked;		/* by the caller */
 	uint64 first_value; /* number in the reader */
 	uint64 columns;		/* bit i: column i of the window's list is read */
 } WindowRow;
@@ -83,6 +84,7 @@ struct VecsegWindow
 	int unsubmitted; /* rows pushed since the last submission */
 	int pins;		 /* pages pinned */
 	Size bytes;		 /* of copied tuples */
+	bool marked;	 /* the row popped last was */
 	bool filling;	 /* until full; then, until there is room for a step, not */
 	uint64 consumed; /* values below this number may be released */
 };
@@ -303,6 +305,7 @@ vecseg_window_push(VecsegWindow *window, TupleTableSlot *slot)
 	WindowRow *row = &window->rows[window->next % window->max_rows];
 
 	Assert(vecseg_window_rows(window) < window->max_rows);
+	row->marked = false;
 	row->columns = 0;
 	row->first_value = 0;
 	hold_row(window, row, bslot->base.tuple, bslot->buffer);
@@ -316,6 +319,19 @@ vecseg_window_push(VecsegWindow *window, TupleTableSlot *slot)
 	if (!window->filling ||
 		window->unsubmitted >= Max(SMALL_WINDOW, window->limit / steps(window)))
 		submit(window);
+}
+
+void
+vecseg_window_mark(VecsegWindow *window)
+{
+	Assert(vecseg_window_rows(window) > 0);
+	window->rows[(window->next - 1) % window->max_rows].marked = true;
+}
+
+bool
+vecseg_window_marked(const VecsegWindow *window)
+{
+	return window->marked;
 }
 
 void
@@ -394,6 +410,7 @@ vecseg_window_pop(VecsegWindow *window, TupleTableSlot *slot)
 	}
 
 	row = &window->rows[window->first % window->max_rows];
+	window->marked = row->marked;
 	store_row(row, slot);
 	let_go(window, row);
 	window->first++;

@@ -74,8 +74,14 @@ extern int vecseg_window_limit(const VecsegWindow *window);
  */
 extern void vecseg_window_push(VecsegWindow *window, TupleTableSlot *slot);
 
+/* A mark of the caller's for the row that was pushed last */
+extern void vecseg_window_mark(VecsegWindow *window);
+
 /* Take the oldest row into a buffer heap tuple slot; false if there is none. */
 extern bool vecseg_window_pop(VecsegWindow *window, TupleTableSlot *slot);
+
+/* Was the row that was popped last marked? */
+extern bool vecseg_window_marked(const VecsegWindow *window);
 
 /*
  * Have reads go on in the background; to be called now and then while rows

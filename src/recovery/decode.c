@@ -100,7 +100,7 @@ queue_chunk(LogicalDecodingContext *ctx, XLogRecordBuffer *buf,
 			Size length)
 {
 	XLogReaderState *record = buf->record;
-	ReorderBufferChange *change = ReorderBufferGetChange(ctx->reorder);
+	ReorderBufferChange *change = ReorderBufferAllocChange(ctx->reorder);
 	ChunkHead head = { value, seq };
 	Size data_length = sizeof(head) + VARHDRSZ + length;
 	HeapTuple tuple;
@@ -109,12 +109,12 @@ queue_chunk(LogicalDecodingContext *ctx, XLogRecordBuffer *buf,
 
 	change->action = REORDER_BUFFER_CHANGE_INSERT;
 	change->origin_id = XLogRecGetOrigin(record);
-	change->data.tp.relnode = *locator;
+	change->data.tp.rlocator = *locator;
 	change->data.tp.clear_toast_afterwards = false;
 	change->data.tp.newtuple =
-		ReorderBufferGetTupleBuf(ctx->reorder, CHUNK_HOFF + data_length);
+		ReorderBufferAllocTupleBuf(ctx->reorder, CHUNK_HOFF + data_length);
 
-	tuple = &change->data.tp.newtuple->tuple;
+	tuple = VECSEG_TUPLE_OF_BUF(change->data.tp.newtuple);
 	tuple->t_len = CHUNK_HOFF + data_length;
 	ItemPointerSetInvalid(&tuple->t_self);
 	tuple->t_tableOid = InvalidOid;
@@ -158,7 +158,7 @@ decode_write(LogicalDecodingContext *ctx, XLogRecordBuffer *buf)
 	if ((rec->flags & VECSEG_WRITE_NO_LOGICAL) != 0)
 		return;
 	XLogRecGetBlockTag(record, 1, &locator, NULL, NULL);
-	if (!is_wanted(ctx, buf, locator.dbNode))
+	if (!is_wanted(ctx, buf, locator.dbOid))
 		return;
 
 	for (block_id = 1; block_id <= XLogRecMaxBlockId(record); block_id++)

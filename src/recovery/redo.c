@@ -55,10 +55,10 @@ extend_to_segment_end(XLogReaderState *record, const VecsegSegmentEntry *entry)
 	SMgrRelation smgr;
 	BlockNumber end = entry->first_block + entry->nblocks;
 	BlockNumber block;
-	PGAlignedBlock zero;
+	PGIOAlignedBlock zero;
 
 	XLogRecGetBlockTag(record, 2, &locator, NULL, NULL);
-	smgr = smgropen(locator, InvalidBackendId);
+	smgr = smgropen(locator, INVALID_PROC_NUMBER);
 	memset(zero.data, 0, BLCKSZ);
 	for (block = smgrnblocks(smgr, MAIN_FORKNUM); block < end; block++)
 		smgrextend(smgr, MAIN_FORKNUM, block, zero.data, false);

@@ -40,6 +40,7 @@
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "scan/inline.h"
 
 PG_FUNCTION_INFO_V1(vecseg_row_security);
@@ -117,7 +118,8 @@ helper_function(VecsegCall *call, const char *name, int nargs,
 		argtypes, true);
 
 	if (!OidIsValid(function) ||
-		pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
+		object_aclcheck(ProcedureRelationId, function, GetUserId(),
+						ACL_EXECUTE) != ACLCHECK_OK)
 		return NULL;
 	return quote_qualified_identifier(schema, name);
 }
@@ -249,8 +251,8 @@ vecseg_row_security(PG_FUNCTION_ARGS)
 bool
 vecseg_call_analyze(VecsegCall *call, Query *query, VecsegInlined *inlined)
 {
-	if (pg_proc_aclcheck(call->func->funcid, GetUserId(), ACL_EXECUTE) !=
-		ACLCHECK_OK)
+	if (object_aclcheck(ProcedureRelationId, call->func->funcid, GetUserId(),
+						ACL_EXECUTE) != ACLCHECK_OK)
 		return false;
 	call->args = simplify_arguments(call->func, query, inlined);
 	if (contain_volatile_functions((Node *) call->args) ||

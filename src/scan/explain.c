@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
+#include "compat.h"
 #include "scan/custom.h"
 #include "stats_explain.h"
 

@@ -38,6 +38,7 @@
 #include "utils/spccache.h"
 
 #include "am/am.h"
+#include "compat.h"
 #include "scan/custom.h"
 #include "scan/functions.h"
 #include "scan/inline.h"
@@ -229,6 +230,7 @@ set_cost(PlannerInfo *root, Path *path, const IndexPath *index_path)
 					 Min(io, least_io));
 
 	path->rows = index_path->path.rows;
+	VECSEG_COPY_DISABLED_NODES(path, &index_path->path);
 	path->startup_cost = index_path->path.startup_cost;
 	path->total_cost =
 		Max((index_path->path.total_cost - Max(saved, 0)) * READ_AHEAD_FACTOR,
@@ -326,19 +328,20 @@ match_position(PlannerInfo *root, const IndexPath *path)
 	IndexOptInfo *index = path->indexinfo;
 	Node *array = array_of_first_column(path);
 	PathKey *pathkey;
-	ListCell *cell;
+	EquivalenceMemberIterator members;
+	EquivalenceMember *member;
 
 	if (array == NULL || root->query_pathkeys == NIL || !index->unique ||
 		index->nkeycolumns != 1)
 		return NULL;
 	pathkey = (PathKey *) linitial(root->query_pathkeys);
-	if (pathkey->pk_strategy != BTLessStrategyNumber ||
+	if (pathkey->pk_cmptype != COMPARE_LT ||
 		pathkey->pk_eclass->ec_has_volatile)
 		return NULL;
-	foreach(cell, pathkey->pk_eclass->ec_members)
+	setup_eclass_member_iterator(&members, pathkey->pk_eclass,
+								 index->rel->relids);
+	while ((member = eclass_member_iterator_next(&members)) != NULL)
 	{
-		EquivalenceMember *member = (EquivalenceMember *) lfirst(cell);
-
 		if (bms_equal(member->em_relids, index->rel->relids) &&
 			is_position((Node *) member->em_expr, index, array))
 			return pathkey;

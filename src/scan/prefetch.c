@@ -24,6 +24,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "scan/custom.h"
 
 /* Leaf pages that a walk is ahead of its scan, at first and at most */
@@ -102,13 +103,35 @@ is_parent_of_leaves(Page page)
 }
 
 /*
+ * The page of its level where the key belongs, from a page that was that or
+ * to the left of that before splits.  Takes and returns a locked buffer.
+ */
+static Buffer
+move_right(Relation index, BTScanInsert key, Buffer buffer)
+{
+	for (;;)
+	{
+		Page page = BufferGetPage(buffer);
+		BTPageOpaque opaque = BTPageGetOpaque(page);
+
+		if (!P_IGNORE(opaque) && (P_RIGHTMOST(opaque) ||
+								  _bt_compare(index, key, page, P_HIKEY) <= 0))
+			return buffer;
+		if (P_RIGHTMOST(opaque))
+			elog(ERROR, "fell off the end of index \"%s\"",
+				 RelationGetRelationName(index));
+		buffer = _bt_relandgetbuf(index, buffer, opaque->btpo_next, BT_READ);
+	}
+}
+
+/*
  * Descend to the page just above the leaf where the key belongs.  Returns
  * the buffer, locked; invalid if the root is a leaf.
  */
 static Buffer
 descend(Relation index, BTScanInsert key)
 {
-	Buffer buffer = _bt_getroot(index, BT_READ);
+	Buffer buffer = _bt_getroot(index, NULL, BT_READ);
 
 	while (BufferIsValid(buffer))
 	{
@@ -119,7 +142,7 @@ descend(Relation index, BTScanInsert key)
 			_bt_relbuf(index, buffer);
 			return InvalidBuffer;
 		}
-		buffer = _bt_moveright(index, key, buffer, false, NULL, BT_READ, NULL);
+		buffer = move_right(index, key, buffer);
 		page = BufferGetPage(buffer);
 		if (is_parent_of_leaves(page))
 			break;
@@ -275,8 +298,8 @@ first_parent(VecsegLeafWalk *walk, const ScanKeyData *limit, OffsetNumber *item)
 	Page page;
 
 	if (limit == NULL)
-		buffer = _bt_get_endpoint(
-			walk->index, 1, ScanDirectionIsBackward(walk->direction), NULL);
+		buffer = _bt_get_endpoint(walk->index, 1,
+								  ScanDirectionIsBackward(walk->direction));
 	else
 	{
 		make_insertion_key(walk->index, limit, &key);

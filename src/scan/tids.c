@@ -42,6 +42,7 @@
 #include "utils/snapmgr.h"
 #include "utils/spccache.h"
 
+#include "compat.h"
 #include "scan/custom.h"
 
 /* Addresses in a batch at most: from a range, for the keys of an array */
@@ -204,8 +205,8 @@ begin_index_scan(VecsegTids *tids, int nkeys)
 		return;
 	if (tids->scan != NULL)
 		index_endscan(tids->scan);
-	tids->scan =
-		index_beginscan(tids->heap, tids->index, tids->snapshot, nkeys, 0);
+	tids->scan = index_beginscan(tids->heap, tids->index, tids->snapshot, NULL,
+								 nkeys, 0);
 }
 
 /*

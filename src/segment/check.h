@@ -18,9 +18,9 @@
 #ifndef VECSEG_CHECK_H
 #define VECSEG_CHECK_H
 
-#include "access/detoast.h"
 #include "storage/itemptr.h"
 
+#include "compat.h" /* varatt.h */
 #include "segment/store.h"
 
 typedef struct VecsegCheck VecsegCheck;

@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "compat.h"
 #include "segment/check_internal.h"
 #include "segment/read.h"
 
@@ -56,7 +57,8 @@ open_file(OpenFile *file, int number)
 	if (file->fd >= 0 && file->number == number)
 		return true;
 	close_file(file);
-	path = relpath(RelationGetSmgr(file->rel)->smgr_rlocator, MAIN_FORKNUM);
+	path =
+		VECSEG_RELPATH(RelationGetSmgr(file->rel)->smgr_rlocator, MAIN_FORKNUM);
 	if (number > 0)
 	{
 		char *base = path;

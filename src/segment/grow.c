@@ -23,6 +23,7 @@
 #include "storage/smgr.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "segment/space.h"
 #include "wal/record.h"
 
@@ -33,7 +34,7 @@
 static void
 extend_file(Relation rel, BlockNumber end)
 {
-	PGAlignedBlock zero;
+	PGIOAlignedBlock zero;
 	BlockNumber block;
 
 	memset(zero.data, 0, BLCKSZ);

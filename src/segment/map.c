@@ -149,7 +149,8 @@ vecseg_map_open(Relation rel)
 {
 	VecsegMap *map =
 		MemoryContextAllocZero(CacheMemoryContext, sizeof(VecsegMap));
-	char *path = relpath(RelationGetSmgr(rel)->smgr_rlocator, MAIN_FORKNUM);
+	char *path =
+		VECSEG_RELPATH(RelationGetSmgr(rel)->smgr_rlocator, MAIN_FORKNUM);
 
 	map->path = MemoryContextStrdup(CacheMemoryContext, path);
 	pfree(path);

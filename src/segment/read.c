@@ -36,6 +36,7 @@
 #include "storage/bufmgr.h"
 #include "storage/checksum.h"
 
+#include "compat.h"
 #include "segment/map.h"
 #include "segment/read.h"
 #include "segment/store.h"
@@ -53,7 +54,7 @@ probe_shared_buffers(Relation rel, BlockNumber block)
 	LWLock *partition;
 	int id;
 
-	INIT_BUFFERTAG(tag, rel->rd_locator, MAIN_FORKNUM, block);
+	InitBufferTag(&tag, &rel->rd_locator, MAIN_FORKNUM, block);
 	hash = BufTableHashCode(&tag);
 	partition = BufMappingPartitionLock(hash);
 	LWLockAcquire(partition, LW_SHARED);
@@ -78,7 +79,7 @@ vecseg_read_is_buffered(Relation rel, BlockNumber block)
 	int id;
 	bool result;
 
-	INIT_BUFFERTAG(tag, rel->rd_locator, MAIN_FORKNUM, block);
+	InitBufferTag(&tag, &rel->rd_locator, MAIN_FORKNUM, block);
 	hash = BufTableHashCode(&tag);
 	partition = BufMappingPartitionLock(hash);
 	LWLockAcquire(partition, LW_SHARED);
