@@ -122,9 +122,11 @@ PREPARE p AS SELECT count(*) FROM vecseg_check($1);
 EXECUTE p('items');
 EXECUTE p('mixed');
 DEALLOCATE p;
-SET force_parallel_mode = on;
+SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'debug_parallel_query'
+	ELSE 'force_parallel_mode' END AS parallel \gset
+SET :parallel = on;
 SELECT count(*) FROM vecseg_check('mixed');
-RESET force_parallel_mode;
+RESET :parallel;
 SELECT count(*) AS tables, sum(problems) AS problems
 	FROM (SELECT c.oid, (SELECT count(*) FROM vecseg_check(c.oid)) AS problems
 		FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'vecseg' AND c.relkind IN ('r', 'm')

@@ -93,8 +93,10 @@ SELECT name, setting, unit, vartype, context, min_val, max_val, enumvals FROM pg
 	ORDER BY name;
 SET vecseg.read_ahead = '64MB';
 SHOW vecseg.read_ahead;
+\set VERBOSITY sqlstate
 SET vecseg.read_ahead = '100kB';
 SET vecseg.read_ahead = '2GB';
+\set VERBOSITY default
 SET vecseg.direct_io = on;
 SHOW vecseg.direct_io;
 SET vecseg.direct_io = sometimes;

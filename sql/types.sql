@@ -34,6 +34,7 @@ DROP DOMAIN unit;
 
 -- types with the names of pgvector's (here: text, under another name)
 CREATE SCHEMA like_pgvector;
+SET client_min_messages = warning;
 CREATE TYPE like_pgvector.vector;
 CREATE FUNCTION like_pgvector.vector_in(cstring) RETURNS like_pgvector.vector
 	LANGUAGE internal IMMUTABLE STRICT AS 'textin';
@@ -48,6 +49,7 @@ CREATE FUNCTION like_pgvector.halfvec_out(like_pgvector.halfvec) RETURNS cstring
 	LANGUAGE internal IMMUTABLE STRICT AS 'textout';
 CREATE TYPE like_pgvector.halfvec (INPUT = like_pgvector.halfvec_in, OUTPUT = like_pgvector.halfvec_out,
 	INTERNALLENGTH = variable, STORAGE = extended);
+RESET client_min_messages;
 CREATE TABLE named_heap (id int PRIMARY KEY, v like_pgvector.vector, h like_pgvector.halfvec, t text);
 INSERT INTO named_heap SELECT i, vec(i, 1, 64)::text::like_pgvector.vector,
 		vec(i, 2, 32)::text::like_pgvector.halfvec, vec(i, 3, 16)::text

@@ -26,6 +26,7 @@
 #include "access/nbtree.h"
 #include "commands/vacuum.h"
 #include "pgstat.h"
+#include "storage/bufpage.h"
 
 #if PG_VERSION_NUM >= 160000
 #include "storage/relfilelocator.h"
@@ -36,6 +37,7 @@
 
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
+#include "commands/explain_state.h"
 #include "optimizer/paths.h"
 #endif
 
@@ -62,6 +64,8 @@
 #define VECSEG_BITMAP_SCAN_BY_PAGE 1
 #define VECSEG_RELPATH(locator, fork) relpath(locator, fork)
 #define VECSEG_COPY_DISABLED_NODES(to, from) ((void) 0)
+
+#define pg_noreturn pg_attribute_noreturn()
 
 #define pk_cmptype pk_strategy
 #define COMPARE_LT BTLessStrategyNumber
@@ -96,6 +100,19 @@ typedef struct EquivalenceMemberIterator
 		 : NULL)
 
 #endif
+
+/* Is a page's header sane and its checksum right, if there are checksums? */
+static inline bool
+vecseg_page_is_verified(Page page, BlockNumber block)
+{
+#if PG_VERSION_NUM >= 180000
+	bool checksum_failure;
+
+	return PageIsVerified(page, block, 0, &checksum_failure);
+#else
+	return PageIsVerifiedExtended(page, block, 0);
+#endif
+}
 
 /* --- 17 --- */
 

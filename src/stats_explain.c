@@ -19,6 +19,7 @@
 #include "commands/explain.h"
 #include "lib/stringinfo.h"
 
+#include "compat.h"
 #include "stats_explain.h"
 
 static void

@@ -85,7 +85,7 @@ is_readable(OpenFile *file, BlockNumber block)
 		return true;
 	return open_file(file, block / RELSEG_SIZE) &&
 		   pread(file->fd, page.data, BLCKSZ, offset) == BLCKSZ &&
-		   PageIsVerifiedExtended((Page) page.data, block, 0);
+		   vecseg_page_is_verified((Page) page.data, block);
 }
 
 /* Does an error mean that something is damaged, and not, say, a cancel? */

@@ -24,7 +24,7 @@ extern bool vecseg_read_piece(Relation rel, VecsegStore *store,
 extern uint64 vecseg_read_position(Relation rel,
 								   const VecsegSegmentEntry *entry,
 								   uint32 value, uint32 size);
-extern void vecseg_read_damaged(Relation rel, uint32 value, uint32 expected,
-								uint32 found) pg_attribute_noreturn();
+pg_noreturn extern void vecseg_read_damaged(Relation rel, uint32 value,
+											uint32 expected, uint32 found);
 
 #endif /* VECSEG_READ_H */
