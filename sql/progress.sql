@@ -54,7 +54,7 @@ LANGUAGE sql AS $$
 	FROM pg_stat_user_tables WHERE relname = tbl
 $$;
 SELECT pg_stat_force_next_flush();
-SELECT pg_stat_reset_single_table_counters('items'::regclass), pg_stat_reset_single_table_counters('items_heap'::regclass);
+SELECT count(pg_stat_reset_single_table_counters(t)) FROM unnest('{items,items_pkey,items_heap,items_heap_pkey}'::regclass[]) t;
 SET vecseg.enable_custom_scan = off;
 CREATE PROCEDURE work(tbl regclass) LANGUAGE plpgsql AS $$
 DECLARE
