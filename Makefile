@@ -10,6 +10,8 @@
 #   make test-isolation   concurrency specs only    [ISOLATION="update"]
 #   make test-tap         crash, replication, ...   [TESTS="t/003_crash.pl"]
 #   make test-hard        the TAP tests with longer rounds
+#   make test-matrix      the tests on several versions of PostgreSQL
+#                         [VERSIONS="17 18"]
 #   make test-server-suites   PostgreSQL's own suites, on vecseg tables
 #                         [SUITES="regress isolation recovery subscription"]
 #   make bench            measure against heap tables and the disk  [ROWS=200000],
@@ -81,6 +83,9 @@ test-regress test-isolation test-tap:
 test-hard:
 	@VECSEG_TEST_HARD=1 test/run.sh tap
 
+test-matrix:
+	@test/matrix.sh $(VERSIONS)
+
 test-server-suites:
 	@test/server_suites.sh $(SUITES)
 
@@ -95,4 +100,5 @@ help:
 	@sed -n 's/^#   make/  make/p' Makefile
 
 .PHONY: all install uninstall clean setup demo demo-stop test test-regress \
-	test-isolation test-tap test-hard test-server-suites bench bench-replication help
+	test-isolation test-tap test-hard test-matrix test-server-suites bench \
+	bench-replication help

@@ -148,6 +148,14 @@ give_to_server()
 	fi
 }
 
+# Settings for this server's version: reads of its own by io_uring, where it can
+version_settings()
+{
+	if "$PG_CONFIG" --configure | grep -q -e --with-liburing; then
+		echo "io_method = io_uring"
+	fi
+}
+
 # start_server FILE...: start a new server in SCRATCH with these settings.
 start_server()
 {
@@ -156,6 +164,7 @@ start_server()
 		{ cat "$SCRATCH/initdb.log"; die "initdb failed"; }
 	{
 		cat "$@"
+		version_settings
 		echo "unix_socket_directories = '$SOCKET_DIR'"
 	} >>"$SCRATCH/data/postgresql.conf"
 	as_server "$BINDIR/pg_ctl" start -w -s -D "$SCRATCH/data" \

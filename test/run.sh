@@ -192,6 +192,7 @@ main()
 			cp -R "$REPO/$part" "$SRC"
 		fi
 	done
+	version_settings >>"$SRC/test/conf/tap.conf"
 	give_to_server "$SCRATCH"
 
 	if [[ " ${parts[*]} " =~ \ (regress|isolation)\  ]]; then

@@ -173,7 +173,7 @@ static void
 queue_mark(LogicalDecodingContext *ctx, XLogRecordBuffer *buf,
 		   enum ReorderBufferChangeType action)
 {
-	ReorderBufferChange *change = ReorderBufferGetChange(ctx->reorder);
+	ReorderBufferChange *change = ReorderBufferAllocChange(ctx->reorder);
 
 	change->action = action;
 	change->origin_id = XLogRecGetOrigin(buf->record);

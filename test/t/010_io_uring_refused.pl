@@ -65,6 +65,9 @@ my $node = vecseg_node(
 	'refused',
 	conf => "shared_buffers = 1MB\nautovacuum = off\n"
 	  . "max_parallel_workers_per_gather = 0");
+# the server's own reads would not let it start
+$node->append_conf('postgresql.conf', 'io_method = worker')
+  if $node->pg_version >= 18;
 foreach my $table (@tables)
 {
 	create_table($node, $table);
