@@ -16,7 +16,7 @@
 # a scratch folder, removed unless a test failed or KEEP=1 is set. After an
 # intended change: cp SCRATCH/regress/results/NAME.out expected/
 #
-# Also heeded: PGVER, PG_CONFIG, PROVE_JOBS, VECSEG_TEST_HARD=1,
+# Also heeded: PGVER, PG_CONFIG, PROVE_JOBS (2), VECSEG_TEST_HARD=1,
 # VECSEG_STEP_TIMEOUT (seconds for each of the three: 10800, hard 43200).
 
 set -euo pipefail
@@ -139,8 +139,8 @@ run_tap()
 	done
 	(
 		cd "$SRC/test"
-		export TESTDIR=$SCRATCH/tap TESTDATADIR=$SCRATCH/tap/tmp_check
-		export TESTLOGDIR=$TESTDATADIR/log TMPDIR=$SCRATCH/tmp
+		export TMPDIR=$SCRATCH/tmp
+		export PG_TEST_PORT_DIR=$SCRATCH/tap/ports
 		export PG_REGRESS=$PGXS_DIR/src/test/regress/pg_regress
 		export PERL5LIB=$PGXS_DIR/src/test/perl:$SRC/test/perl
 		export VECSEG_TEST_DATA=$SRC/test/data
@@ -161,7 +161,7 @@ run_tap()
 	SKIPPED=$((SKIPPED + skipped))
 	for name in $(cat "$SCRATCH/tap/failed" 2>/dev/null); do
 		say "$name failed; the end of its log:"
-		tail -n 60 "$SCRATCH/tap/tmp_check/log/regress_log_$name" || true
+		tail -n 60 "$SCRATCH/tap/$name/tmp_check/log/regress_log_$name" || true
 	done
 }
 
