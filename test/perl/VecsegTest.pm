@@ -51,6 +51,7 @@ our @EXPORT = qw(
   start_standby
   check_all
   kill9
+  open_files
   start_after_crash
   vec_sql
   hard
@@ -635,6 +636,25 @@ sub toast_file
 	  . $node->safe_psql($database // 'postgres',
 		'SELECT pg_relation_filepath(reltoastrelid) FROM pg_class '
 		  . "WHERE oid = '$table'::regclass");
+}
+
+=pod
+
+=item open_files($pid, $file)
+
+How many descriptors a process has of a table's segment file, its further
+parts, and of what is no file, as an io_uring. (The server opens those of
+catalogs when it needs them, and keeps them.)
+
+=cut
+
+sub open_files
+{
+	my ($pid, $file) = @_;
+
+	opendir my $dir, "/proc/$pid/fd" or die "no process $pid";
+	return scalar(grep { /^anon_inode:|^\Q$file\E(\.\d+)?( \(deleted\))?$/ }
+		  map { readlink("/proc/$pid/fd/$_") // '' } readdir $dir);
 }
 
 =pod

@@ -92,14 +92,6 @@ sub session_is_fine
 	return;
 }
 
-sub open_files
-{
-	my ($pid) = @_;
-
-	opendir my $dir, "/proc/$pid/fd" or die "no process $pid";
-	return scalar(grep { !/^\./ } readdir $dir);
-}
-
 # Start a query, wait until it has run for a moment, and stop it.
 sub run_and_stop
 {
@@ -136,7 +128,8 @@ foreach my $method ('auto', 'sync')
 	  'vecseg_scroll(NULL::items, upto => 300)',
 	  'vecseg_retrieve(NULL::items, ARRAY[3, 1, 2])';
 
-	my $files = open_files($pid);
+	my $files = open_files($pid, $file);
+	cmp_ok($files, '>', 0, "$method: $files files are open");
 	foreach my $kind (sort keys %endless)
 	{
 		for my $round (1 .. $rounds)
@@ -186,7 +179,7 @@ foreach my $method ('auto', 'sync')
 		must($session, 'BEGIN; DECLARE c CURSOR FOR SELECT * FROM '
 			  . 'items; FETCH 10 FROM c; ROLLBACK');
 	}
-	cmp_ok(open_files($pid), '<=', $files + 3,
+	cmp_ok(open_files($pid, $file), '<=', $files + 3,
 		"$method: no file is left open ($files before)");
 	session_is_fine($session, "$method, at last");
 

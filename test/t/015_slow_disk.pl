@@ -297,14 +297,6 @@ foreach my $method (@methods)
 # Cancelled again and again: reads that hang do not add up without bound, the
 # session can be stopped also when it waits for those of earlier queries, and
 # when they have come back, it is as it was.
-sub open_files
-{
-	my ($pid) = @_;
-
-	opendir my $dir, "/proc/$pid/fd" or die "no process $pid";
-	return scalar(grep { !/^\./ } readdir $dir);
-}
-
 if (@methods > 1)
 {
 	my $session = session($settings{io_uring});
@@ -312,7 +304,7 @@ if (@methods > 1)
 
 	reads_all($session, 'before');
 	must($session, count_wrong('others'));
-	my $files = open_files($pid);
+	my $files = open_files($pid, $file);
 	let_hang($file);
 	for my $round (1 .. 9)
 	{
@@ -334,7 +326,7 @@ if (@methods > 1)
 	heal();
 	reads_all($session, 'healed');
 	is(hanging(), 0, 'healed: all have come back');
-	cmp_ok(open_files($pid), '<=', $files, 'healed: no file is left open');
+	cmp_ok(open_files($pid, $file), '<=', $files, 'healed: no file is left open');
 
 	# Terminated, and the death of the postmaster
 	let_hang($file);
