@@ -224,7 +224,9 @@ foreach my $name (sort keys %victims)
 
 	# What the session held at most in the first half of the rounds and later
 	my @first = splice @held, 0, @held / 2;
-	my @what = ('open files', 5, 'mappings', 30, 'kB of memory', 16 * 1024);
+	# (the server opens files of catalogs now and then)
+	my @what = ('open files', $rounds / 6, 'mappings', 30,
+		'kB of memory', 16 * 1024);
 	foreach my $n (0 .. 2)
 	{
 		my ($what, $more) = @what[ 2 * $n, 2 * $n + 1 ];
