@@ -14,10 +14,11 @@
  * The window starts small, so that a LIMIT does not read far ahead, and
  * doubles each time so many rows as half of it were taken, up to its most rows
  * or vecseg.read_ahead bytes of values.  But while all values are in memory it
- * stays so small that the processor has its rows at hand.  A large window is refilled, and its
- * reads are submitted, an eighth at a time: the reads of a submission finish in
- * the order of their places, so until the first row of it is there most of the
- * others are, and it is the submissions behind it that keep the disk busy.
+ * stays so small that the processor has its rows at hand.  A large window is
+ * refilled, and its reads are submitted, an eighth at a time: the reads of a
+ * submission finish in the order of their places, so until the first row of it
+ * is there most of the others are, and it is the submissions behind it that
+ * keep the disk busy.
  *
  * Copyright (c) 2026, vecseg contributors
  *

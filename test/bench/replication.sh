@@ -31,6 +31,7 @@
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+source "$REPO/test/bench/cgroup.sh"
 
 ROWS=${ROWS:-200000}
 DIMS=${DIMS:-768}
@@ -41,7 +42,6 @@ KEYS=${KEYS:-bigint uuid}
 APPLY=${APPLY:-insert vector other bulk}
 MEMORY_LIMIT=${MEMORY_LIMIT:-512M}
 SHARED_BUFFERS=${SHARED_BUFFERS:-128MB}
-CGROUP=
 
 # --- the two servers: "publisher" and "subscriber" ---
 
@@ -338,20 +338,6 @@ measure_apply()
 
 # --- the whole ---
 
-make_cgroup()
-{
-	local name=vecseg-replication.$$
-
-	if mkdir "/sys/fs/cgroup/memory/$name" 2>/dev/null; then
-		CGROUP=/sys/fs/cgroup/memory/$name
-		echo "$MEMORY_LIMIT" >"$CGROUP/memory.limit_in_bytes"
-	elif [[ -f /sys/fs/cgroup/cgroup.controllers ]] &&
-		mkdir "/sys/fs/cgroup/$name" 2>/dev/null; then
-		CGROUP=/sys/fs/cgroup/$name
-		echo "$MEMORY_LIMIT" >"$CGROUP/memory.max"
-	fi 2>/dev/null && [[ -n $CGROUP ]]
-}
-
 report()
 {
 	perl "$REPO/test/bench/report_replication.pl" "$SCRATCH/results"
@@ -373,7 +359,7 @@ finish()
 	trap - EXIT
 	stop_server "$SCRATCH/subscriber"
 	stop_server "$SCRATCH/publisher"
-	if [[ -n $CGROUP ]]; then rmdir "$CGROUP" || true; fi
+	remove_cgroup
 	if [[ -n ${KEEP:-} ]]; then
 		say "kept in $SCRATCH"
 	else

@@ -55,6 +55,7 @@
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+source "$REPO/test/bench/cgroup.sh"
 
 BENCH=$REPO/test/bench
 ROWS=${ROWS:-1000000}
@@ -67,7 +68,6 @@ SHARED_BUFFERS=${SHARED_BUFFERS:-256MB}
 CHECKSUMS=${CHECKSUMS:-0}
 HEAP_GET=${HEAP_GET:-bitmap}
 MEMORY_LIMIT=${MEMORY_LIMIT:-}
-CGROUP=
 OLD_READ_AHEAD=
 if [[ -z ${DROP:-} ]]; then
 	DROP=files
@@ -443,21 +443,6 @@ measure_memory()
 
 # --- limited memory ---
 
-# Make the control group (version 1 or 2); false if that is not allowed.
-make_cgroup()
-{
-	local name=vecseg-bench.$$
-
-	if mkdir "/sys/fs/cgroup/memory/$name" 2>/dev/null; then
-		CGROUP=/sys/fs/cgroup/memory/$name
-		echo "$MEMORY_LIMIT" >"$CGROUP/memory.limit_in_bytes"
-	elif [[ -f /sys/fs/cgroup/cgroup.controllers ]] &&
-		mkdir "/sys/fs/cgroup/$name" 2>/dev/null; then
-		CGROUP=/sys/fs/cgroup/$name
-		echo "$MEMORY_LIMIT" >"$CGROUP/memory.max"
-	fi 2>/dev/null && [[ -n $CGROUP ]]
-}
-
 measure_limited()
 {
 	if ! make_cgroup; then
@@ -468,11 +453,6 @@ measure_limited()
 	drop_caches
 	server_start
 	measure_state limited
-}
-
-remove_cgroup()
-{
-	if [[ -n $CGROUP ]]; then rmdir "$CGROUP" || true; fi
 }
 
 # --- the kernel's readahead ---

@@ -52,6 +52,8 @@ our @EXPORT = qw(
   check_all
   kill9
   open_files
+  ask
+  must
   start_after_crash
   vec_sql
   hard
@@ -636,6 +638,36 @@ sub toast_file
 	  . $node->safe_psql($database // 'postgres',
 		'SELECT pg_relation_filepath(reltoastrelid) FROM pg_class '
 		  . "WHERE oid = '$table'::regclass");
+}
+
+=pod
+
+=item ask($session, $sql)
+
+Run a statement, which may fail, in a background_psql; its errors are in
+C<< $session->{stderr} >>.
+
+=item must($session, $sql)
+
+Run a statement that must not fail.
+
+=cut
+
+sub ask
+{
+	my ($session, $sql) = @_;
+
+	$session->{stderr} = '';
+	return scalar $session->query($sql);
+}
+
+sub must
+{
+	my ($session, $sql) = @_;
+	my $result = ask($session, $sql);
+
+	is($session->{stderr}, '', "no error: $sql") if $session->{stderr} ne '';
+	return $result;
 }
 
 =pod

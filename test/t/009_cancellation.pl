@@ -37,25 +37,6 @@ my %endless = (
 
 my $wrong = wrong_vectors();
 
-# Run a statement, which may fail; its errors are in $session->{stderr}.
-sub ask
-{
-	my ($session, $sql) = @_;
-
-	$session->{stderr} = '';
-	return scalar $session->query($sql);
-}
-
-# Run a statement that must not fail.
-sub must
-{
-	my ($session, $sql) = @_;
-	my $result = ask($session, $sql);
-
-	is($session->{stderr}, '', 'no error') if $session->{stderr} ne '';
-	return $result;
-}
-
 # Have the table's vectors on disk only. What a session has mapped and touched
 # cannot be dropped from memory, so have it map the file anew before: any
 # change of the TOAST relation's catalog entry sends an invalidation.

@@ -167,24 +167,6 @@ sub session
 	return $session;
 }
 
-# Run a statement, which may fail; its errors are in $session->{stderr}.
-sub ask
-{
-	my ($session, $sql) = @_;
-
-	$session->{stderr} = '';
-	return scalar $session->query($sql);
-}
-
-sub must
-{
-	my ($session, $sql) = @_;
-	my $result = ask($session, $sql);
-
-	is($session->{stderr}, '', "no error: $sql") if $session->{stderr} ne '';
-	return $result;
-}
-
 # Send a statement, without waiting for its end.
 sub send_off
 {

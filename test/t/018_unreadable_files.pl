@@ -100,15 +100,6 @@ sub restore
 	return rename "$file.away", $file;
 }
 
-# Run a statement, which may fail; its errors are in $session->{stderr}.
-sub ask
-{
-	my ($session, $sql) = @_;
-
-	$session->{stderr} = '';
-	return scalar $session->query($sql);
-}
-
 sub new_session
 {
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
