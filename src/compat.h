@@ -139,6 +139,7 @@ vecseg_page_is_verified(Page page, BlockNumber block)
 /* 17 removed old_snapshot_threshold */
 #if PG_VERSION_NUM >= 170000
 #define OldSnapshotThresholdActive() false
+#define TestForOldSnapshot(snapshot, rel, page) ((void) 0)
 #endif
 
 /* --- 16 --- */

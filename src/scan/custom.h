@@ -75,12 +75,8 @@ extern void vecseg_watch_note(VecsegPageWatch *watch, instr_time start);
 
 /* ---- prefetch.c ---- */
 
-typedef struct VecsegLeafFinder VecsegLeafFinder;
 typedef struct VecsegLeafWalk VecsegLeafWalk;
 
-extern VecsegLeafFinder *vecseg_leaf_finder_make(Relation index,
-												 const ScanKeyData *key);
-extern void vecseg_leaf_prefetch(VecsegLeafFinder *finder, Datum key);
 extern VecsegLeafWalk *vecseg_leaf_walk_begin(Relation index, ScanKey keys,
 											  int nkeys,
 											  ScanDirection direction);

@@ -4,9 +4,8 @@
  *	  Which leaf pages of a btree will be needed.
  *
  * When an index is not in memory, each leaf page costs a wait for the disk.
- * The pages above the leaves name them, and are a hundred times fewer: so
- * the leaf pages that a scan is about to visit can be found without reading
- * them, and asked for together.
+ * The pages above name the leaf pages that a scan is about to visit, so they
+ * can be asked for together.
  *
  * All of this is a hint.  A page that was split or deleted meanwhile leads
  * to a prefetch too few or too many, never to another result: the rows come
@@ -19,12 +18,11 @@
 #include "postgres.h"
 
 #include "access/nbtree.h"
-#include "miscadmin.h"
 #include "storage/bufmgr.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "scan/btree.h"
 #include "scan/custom.h"
 
 /* Leaf pages that a walk is ahead of its scan, at first and at most */
@@ -33,169 +31,6 @@
 
 /* A walk that has lost its scan so often in succession gives up. */
 #define MAX_MISSES 8
-
-struct VecsegLeafFinder
-{
-	Relation index;
-	BlockNumber last; /* found last */
-	BTScanInsertData key;
-};
-
-/* Fill in an insertion scan key for the index's first column. */
-static void
-make_insertion_key(Relation index, const ScanKeyData *key,
-				   BTScanInsert insertion)
-{
-	int flags = index->rd_indoption[0] << SK_BT_INDOPTION_SHIFT;
-
-	memset(insertion, 0, offsetof(BTScanInsertData, scankeys));
-	_bt_metaversion(index, &insertion->heapkeyspace, &insertion->allequalimage);
-	insertion->keysz = 1;
-	if (key->sk_subtype == index->rd_opcintype[0] ||
-		!OidIsValid(key->sk_subtype))
-		ScanKeyEntryInitializeWithInfo(
-			&insertion->scankeys[0], flags, 1, InvalidStrategy, key->sk_subtype,
-			key->sk_collation, index_getprocinfo(index, 1, BTORDER_PROC),
-			key->sk_argument);
-	else
-		ScanKeyEntryInitialize(
-			&insertion->scankeys[0], flags, 1, InvalidStrategy, key->sk_subtype,
-			key->sk_collation,
-			get_opfamily_proc(index->rd_opfamily[0], index->rd_opcintype[0],
-							  key->sk_subtype, BTORDER_PROC),
-			key->sk_argument);
-}
-
-/* The last item of an inner page that is less than the key */
-static OffsetNumber
-search_inner_page(Relation index, BTScanInsert key, Page page)
-{
-	OffsetNumber low = P_FIRSTDATAKEY(BTPageGetOpaque(page));
-	OffsetNumber high = PageGetMaxOffsetNumber(page) + 1;
-
-	/* the first item counts as less than any key */
-	while (high > low + 1)
-	{
-		OffsetNumber middle = low + (high - low) / 2;
-
-		if (_bt_compare(index, key, page, middle) > 0)
-			low = middle;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static BlockNumber
-downlink(Page page, OffsetNumber offset)
-{
-	return BTreeTupleGetDownLink(
-		(IndexTuple) PageGetItem(page, PageGetItemId(page, offset)));
-}
-
-static bool
-is_parent_of_leaves(Page page)
-{
-	BTPageOpaque opaque = BTPageGetOpaque(page);
-
-	return !P_IGNORE(opaque) && opaque->btpo_level == 1 &&
-		   PageGetMaxOffsetNumber(page) >= P_FIRSTDATAKEY(opaque);
-}
-
-/*
- * The page of its level where the key belongs, from a page that was that or
- * to the left of that before splits.  Takes and returns a locked buffer.
- */
-static Buffer
-move_right(Relation index, BTScanInsert key, Buffer buffer)
-{
-	for (;;)
-	{
-		Page page = BufferGetPage(buffer);
-		BTPageOpaque opaque = BTPageGetOpaque(page);
-
-		if (!P_IGNORE(opaque) && (P_RIGHTMOST(opaque) ||
-								  _bt_compare(index, key, page, P_HIKEY) <= 0))
-			return buffer;
-		if (P_RIGHTMOST(opaque))
-			elog(ERROR, "fell off the end of index \"%s\"",
-				 RelationGetRelationName(index));
-		buffer = _bt_relandgetbuf(index, buffer, opaque->btpo_next, BT_READ);
-	}
-}
-
-/*
- * Descend to the page just above the leaf where the key belongs.  Returns
- * the buffer, locked; invalid if the root is a leaf.
- */
-static Buffer
-descend(Relation index, BTScanInsert key)
-{
-	Buffer buffer = _bt_getroot(index, NULL, BT_READ);
-
-	while (BufferIsValid(buffer))
-	{
-		Page page = BufferGetPage(buffer);
-
-		if (P_ISLEAF(BTPageGetOpaque(page)))
-		{
-			_bt_relbuf(index, buffer);
-			return InvalidBuffer;
-		}
-		buffer = move_right(index, key, buffer);
-		page = BufferGetPage(buffer);
-		if (is_parent_of_leaves(page))
-			break;
-		buffer = _bt_relandgetbuf(
-			index, buffer, downlink(page, search_inner_page(index, key, page)),
-			BT_READ);
-	}
-	return buffer;
-}
-
-/* The leaf where a key belongs; invalid if the root is a leaf */
-static BlockNumber
-find_leaf(Relation index, BTScanInsert key)
-{
-	Buffer buffer = descend(index, key);
-	BlockNumber result;
-	Page page;
-
-	if (!BufferIsValid(buffer))
-		return InvalidBlockNumber;
-	page = BufferGetPage(buffer);
-	result = downlink(page, search_inner_page(index, key, page));
-	_bt_relbuf(index, buffer);
-	return result;
-}
-
-/*
- * Prepare to find leaf pages by key.  key: an equality condition on the
- * index's first column, without the value.
- */
-VecsegLeafFinder *
-vecseg_leaf_finder_make(Relation index, const ScanKeyData *key)
-{
-	VecsegLeafFinder *finder = palloc(sizeof(VecsegLeafFinder));
-
-	finder->index = index;
-	finder->last = InvalidBlockNumber;
-	make_insertion_key(index, key, &finder->key);
-	return finder;
-}
-
-/* Ask for the leaf page where a key belongs.  Best called in key order. */
-void
-vecseg_leaf_prefetch(VecsegLeafFinder *finder, Datum key)
-{
-	BlockNumber leaf;
-
-	finder->key.scankeys[0].sk_argument = key;
-	leaf = find_leaf(finder->index, &finder->key);
-	if (leaf != finder->last && BlockNumberIsValid(leaf))
-		PrefetchBuffer(finder->index, MAIN_FORKNUM, leaf);
-	finder->last = leaf;
-}
 
 /*
  * A walk over the leaf pages that a scan will visit: a window of leaf
@@ -235,7 +70,7 @@ add_leaves(VecsegLeafWalk *walk, Page page, OffsetNumber from)
 	}
 	for (offset = from; offset >= first && offset <= last;
 		 offset = forward ? OffsetNumberNext(offset) : offset - 1)
-		walk->leaves[walk->nleaves++] = downlink(page, offset);
+		walk->leaves[walk->nleaves++] = vecseg_btree_downlink(page, offset);
 	walk->next = forward ? opaque->btpo_next : opaque->btpo_prev;
 	if (walk->next == P_NONE)
 		walk->next = InvalidBlockNumber;
@@ -255,7 +90,7 @@ extend_walk(VecsegLeafWalk *walk)
 	walk->nleaves -= walk->current;
 	walk->prefetched -= walk->current;
 	walk->current = 0;
-	if (is_parent_of_leaves(page))
+	if (vecseg_btree_is_parent(page))
 		add_leaves(walk, page,
 				   ScanDirectionIsForward(walk->direction)
 					   ? P_FIRSTDATAKEY(BTPageGetOpaque(page))
@@ -302,24 +137,39 @@ first_parent(VecsegLeafWalk *walk, const ScanKeyData *limit, OffsetNumber *item)
 								  ScanDirectionIsBackward(walk->direction));
 	else
 	{
-		make_insertion_key(walk->index, limit, &key);
-		buffer = descend(walk->index, &key);
+		vecseg_btree_make_key(walk->index, limit, &key);
+		buffer = vecseg_btree_descend(walk->index, &key);
 	}
 	if (!BufferIsValid(buffer))
 		return InvalidBuffer;
 	page = BufferGetPage(buffer);
-	if (!is_parent_of_leaves(page))
+	if (!vecseg_btree_is_parent(page))
 	{
 		_bt_relbuf(walk->index, buffer);
 		return InvalidBuffer;
 	}
 	if (limit != NULL)
-		*item = search_inner_page(walk->index, &key, page);
+		*item = vecseg_btree_search_inner(walk->index, &key, page);
 	else if (ScanDirectionIsForward(walk->direction))
 		*item = P_FIRSTDATAKEY(BTPageGetOpaque(page));
 	else
 		*item = PageGetMaxOffsetNumber(page);
 	return buffer;
+}
+
+/* The leaf where a key belongs; invalid if the root is a leaf */
+static BlockNumber
+find_leaf(Relation index, BTScanInsert key)
+{
+	Buffer buffer = vecseg_btree_descend(index, key);
+	BlockNumber result = InvalidBlockNumber;
+
+	if (!BufferIsValid(buffer))
+		return InvalidBlockNumber;
+	if (vecseg_btree_is_parent(BufferGetPage(buffer)))
+		result = vecseg_btree_child(index, key, BufferGetPage(buffer));
+	_bt_relbuf(index, buffer);
+	return result;
 }
 
 /*
@@ -351,7 +201,7 @@ vecseg_leaf_walk_begin(Relation index, ScanKey keys, int nkeys,
 	{
 		BTScanInsertData key;
 
-		make_insertion_key(index, to, &key);
+		vecseg_btree_make_key(index, to, &key);
 		walk->stop = find_leaf(index, &key);
 	}
 	buffer = first_parent(walk, from, &item);

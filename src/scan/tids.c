@@ -13,9 +13,10 @@
  * - A range: the index scan goes on where it was.  The leaf pages to come
  *	 are prefetched.
  *
- * - The keys of "key = ANY (array)".  One by one they are looked up by an
- *	 index scan for just that key, in index order, the leaf pages of the keys
- *	 to come being prefetched.  The order asked for may be that of the array
+ * - The keys of "key = ANY (array)".  One by one they are looked up in index
+ *	 order, the leaf pages of the keys to come being prefetched.  If a key has
+ *	 one row, lookup.c does that; else it is an index scan for just that key,
+ *	 as there may be other conditions, and more rows than to be held at once.  The order asked for may be that of the array
  *	 (vecseg_retrieve).  Then the batches are taken in the array's order, and
  *	 within a batch, keys are looked up in index order and their addresses put
  *	 back into the array's.  The larger the batch, the more keys are found on
@@ -43,6 +44,7 @@
 #include "utils/spccache.h"
 
 #include "compat.h"
+#include "scan/btree.h"
 #include "scan/custom.h"
 
 /* Addresses in a batch at most: from a range, for the keys of an array */
@@ -84,12 +86,13 @@ struct VecsegTids
 	/* the keys of an array; set is NULL for a range */
 	VecsegKeySet *set;
 	ScanKey array_key; /* its condition among keys */
-	VecsegLeafFinder *finder;
+	VecsegLookup *lookup;
+	bool unique;	/* the key determines the row: lookup finds all of it */
 	int *asked;		/* the set's numbers in the order asked for */
 	bool *timed;	/* of the set's keys: leaf page not prefetched */
 	int next_key;	/* in order of processing */
 	int prefetched; /* leaf pages of keys before this were asked for */
-	bool in_key;	/* the index scan is on key next_key - 1 */
+	bool in_key;	/* the index scan may have more for the last key */
 
 	/* addresses not yet consumed */
 	Address *queue;
@@ -124,13 +127,18 @@ vecseg_tids_create(Relation heap, Relation index, Snapshot snapshot,
 	return tids;
 }
 
+/* Does the index have its first column's values in descending order? */
+static bool
+index_descends(const VecsegTids *tids)
+{
+	return (tids->index->rd_indoption[0] & INDOPTION_DESC) != 0;
+}
+
 /* Whether to process the set's keys in ascending order */
 static bool
 ascending(const VecsegTids *tids)
 {
-	bool descending = (tids->index->rd_indoption[0] & INDOPTION_DESC) != 0;
-
-	return ScanDirectionIsForward(tids->direction) != descending;
+	return ScanDirectionIsForward(tids->direction) != index_descends(tids);
 }
 
 /* Replace the condition "= ANY (array)" by "= key", for one key at a time. */
@@ -153,7 +161,10 @@ start_array(VecsegTids *tids, ScanKey array_key, bool asked_order)
 		tids->asked = vecseg_keys_in_order_of_position(tids->set);
 	array_key->sk_flags &= ~SK_SEARCHARRAY;
 	tids->array_key = array_key;
-	tids->finder = vecseg_leaf_finder_make(tids->index, array_key);
+	tids->lookup = vecseg_lookup_create(tids->index, array_key, tids->snapshot,
+										tids->scan->ignore_killed_tuples);
+	tids->unique = tids->nkeys == 1 && tids->index->rd_index->indisunique &&
+				   tids->index->rd_index->indnkeyatts == 1;
 	tids->timed = palloc0(Max(tids->set->nkeys, 1) * sizeof(bool));
 }
 
@@ -274,22 +285,62 @@ next_from_index(VecsegTids *tids)
 	return index_getnext_tid(tids->scan, tids->direction);
 }
 
-/* Let the index scan look for one key of the set; its first address. */
-static ItemPointer
-look_up(VecsegTids *tids, int key)
+/* Where a key of the set comes in the index, among the others */
+static int
+rank_of_key(const VecsegTids *tids, int key)
 {
-	ItemPointer tid;
+	return index_descends(tids) ? tids->set->nkeys - 1 - key : key;
+}
+
+/* Put the address of a key's row: of its versions, at most one is visible. */
+static void
+put_row(VecsegTids *tids, int key, int position)
+{
+	ItemPointerData *found;
+	int nfound;
+	int i;
+
+	CHECK_FOR_INTERRUPTS();
+	if (tids->window != NULL)
+		vecseg_window_keep_reading(tids->window);
+	nfound = vecseg_lookup_find(tids->lookup, rank_of_key(tids, key),
+								tids->set->values[key], &found);
+	for (i = 0; i < nfound; i++)
+		put(tids, &found[i], position);
+}
+
+/* Put the next address of the key that the index scan is on, if there is one. */
+static void
+put_next(VecsegTids *tids, int position)
+{
+	ItemPointer tid = next_from_index(tids);
+
+	tids->in_key = tid != NULL;
+	if (tid != NULL)
+		put(tids, tid, position);
+}
+
+/*
+ * Look up a key of the set and put its addresses; of those for which an index
+ * scan is needed, just the first.
+ */
+static void
+put_key(VecsegTids *tids, int key, int position)
+{
 	instr_time start;
 
-	tids->array_key->sk_argument = tids->set->values[key];
-	index_rescan(tids->scan, tids->keys, tids->nkeys, NULL, 0);
-	if (!tids->timed[key])
-		return next_from_index(tids);
-
-	INSTR_TIME_SET_CURRENT(start);
-	tid = next_from_index(tids);
-	vecseg_watch_note(&tids->leaf_watch, start);
-	return tid;
+	if (tids->timed[key])
+		INSTR_TIME_SET_CURRENT(start);
+	if (tids->unique)
+		put_row(tids, key, position);
+	else
+	{
+		tids->array_key->sk_argument = tids->set->values[key];
+		index_rescan(tids->scan, tids->keys, tids->nkeys, NULL, 0);
+		put_next(tids, position);
+	}
+	if (tids->timed[key])
+		vecseg_watch_note(&tids->leaf_watch, start);
 }
 
 /* Prefetch leaf pages ahead of a range scan. */
@@ -350,7 +401,8 @@ prefetch_leaf(VecsegTids *tids, int key)
 		return;
 	if (tids->window != NULL)
 		vecseg_window_keep_reading(tids->window);
-	vecseg_leaf_prefetch(tids->finder, tids->set->values[key]);
+	vecseg_lookup_prefetch(tids->lookup, rank_of_key(tids, key),
+						   tids->set->values[key]);
 }
 
 /*
@@ -377,30 +429,22 @@ static void
 load_keys_in_index_order(VecsegTids *tids)
 {
 	int end = Min(tids->next_key + tids->batch, tids->set->nkeys);
-	int n = 0;
+	int until = tids->count + tids->batch;
 
-	while (n < tids->batch)
+	while (tids->count < until)
 	{
-		ItemPointer tid;
-
 		if (tids->in_key)
-			tid = next_from_index(tids);
+			put_next(tids, 0);
+		else if (tids->next_key == tids->set->nkeys)
+		{
+			tids->exhausted = true;
+			return;
+		}
 		else
 		{
-			if (tids->next_key == tids->set->nkeys)
-			{
-				tids->exhausted = true;
-				return;
-			}
 			if (tids->next_key < end)
 				prefetch_leaves(tids, NULL, tids->next_key, end);
-			tid = look_up(tids, key_in_index_order(tids, tids->next_key++));
-		}
-		tids->in_key = tid != NULL;
-		if (tid != NULL)
-		{
-			put(tids, tid, 0);
-			n++;
+			put_key(tids, key_in_index_order(tids, tids->next_key++), 0);
 		}
 	}
 }
@@ -451,13 +495,12 @@ load_keys_in_asked_order(VecsegTids *tids)
 	tids->prefetched = 0;
 	for (i = 0; i < nkeys; i++)
 	{
-		ItemPointer tid;
+		int position = tids->set->positions[keys[i]];
 
 		prefetch_leaves(tids, keys, i, nkeys);
-		/* more than one are versions of the row, at most one visible */
-		for (tid = look_up(tids, keys[i]); tid != NULL;
-			 tid = next_from_index(tids))
-			put(tids, tid, tids->set->positions[keys[i]]);
+		put_key(tids, keys[i], position);
+		while (tids->in_key)
+			put_next(tids, position);
 	}
 	qsort(tids->queue + before, tids->count - before, sizeof(Address),
 		  compare_addresses);
@@ -502,6 +545,8 @@ load(VecsegTids *tids)
 		load_keys_in_asked_order(tids);
 	else
 		load_keys_in_index_order(tids);
+	if (tids->set != NULL)
+		vecseg_lookup_unpin(tids->lookup);
 	tids->low_water = tids->count / 2;
 	tids->batch = Min(tids->batch * 2,
 					  tids->set == NULL ? MAX_RANGE_BATCH : MAX_KEY_BATCH);

@@ -497,9 +497,10 @@ vecseg_map_can_read_cached(void)
 }
 
 /*
- * Read whole blocks of one file if the kernel has them all; false if it does
- * not, or is not likely to: as vecseg_map_sample() does, this asks for some
- * values only, once the answer has been "no" for a while.
+ * Read bytes of one file, which start in a block and lie in so many, if the
+ * kernel has them all; false if it does not, or is not likely to: as
+ * vecseg_map_sample() does, this asks for some values only, once the answer has
+ * been "no" for a while.
  *
  * For values at random places this is cheaper than mincore() and touching the
  * mapping: the kernel maps sixteen pages at each fault, and unmaps them at the
@@ -509,12 +510,13 @@ vecseg_map_can_read_cached(void)
  */
 bool
 vecseg_map_read_cached(VecsegResidency *sample, VecsegMap *map,
-					   BlockNumber block, uint32 nblocks, char *buffer)
+					   BlockNumber block, uint32 nblocks, uint32 offset,
+					   const struct iovec *pieces, int npieces)
 {
-	struct iovec place = { buffer, (size_t) nblocks * BLCKSZ };
 	Window *window;
+	ssize_t wanted = 0;
 	ssize_t got;
-	bool resident;
+	int i;
 
 	if (sample->same >= SAMPLE_SURE && !sample->resident &&
 		++sample->skipped < SAMPLE_EVERY)
@@ -529,13 +531,14 @@ vecseg_map_read_cached(VecsegResidency *sample, VecsegMap *map,
 		note_answer(sample, false);
 		return false;
 	}
-	got = preadv2(window->fd, &place, 1, (off_t) (block % RELSEG_SIZE) * BLCKSZ,
-				  RWF_NOWAIT);
+	for (i = 0; i < npieces; i++)
+		wanted += pieces[i].iov_len;
+	got = preadv2(window->fd, pieces, npieces,
+				  (off_t) (block % RELSEG_SIZE) * BLCKSZ + offset, RWF_NOWAIT);
 	if (got < 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS))
 		nowait_refused = true;
-	resident = got == (ssize_t) place.iov_len;
-	note_answer(sample, resident);
-	return resident;
+	note_answer(sample, got == wanted);
+	return got == wanted;
 }
 
 /* Let the kernel read blocks of one file, just these, in the background. */

@@ -10,6 +10,8 @@
 #ifndef VECSEG_MAP_H
 #define VECSEG_MAP_H
 
+#include <sys/uio.h>
+
 #include "storage/block.h"
 #include "utils/rel.h"
 
@@ -39,7 +41,8 @@ extern bool vecseg_map_sample(VecsegResidency *sample, VecsegMap *map,
 extern bool vecseg_map_can_read_cached(void);
 extern bool vecseg_map_read_cached(VecsegResidency *sample, VecsegMap *map,
 								   BlockNumber block, uint32 nblocks,
-								   char *buffer);
+								   uint32 offset, const struct iovec *pieces,
+								   int npieces);
 extern void vecseg_map_prefetch(VecsegMap *map, BlockNumber block,
 								uint32 nblocks);
 extern int vecseg_map_pin(VecsegMap *map, BlockNumber block, bool direct,

@@ -117,21 +117,15 @@ vecseg_reader_prefers_reading(const VecsegReader *reader,
 		   value->nblocks <= CACHED_BLOCKS && vecseg_map_can_read_cached();
 }
 
-/*
- * Copy a value that is not in shared buffers if the kernel has all of it, in
- * good order.
- */
-bool
-vecseg_reader_copy_cached(VecsegReader *reader, VecsegStore *store,
-						  ReaderValue *value)
+/* Read whole pages, as their checksums are to be verified. */
+static bool
+copy_cached_pages(VecsegReader *reader, VecsegStore *store, ReaderValue *value)
 {
+	struct iovec pages = { reader->cached_pages, value->nblocks * BLCKSZ };
 	uint32 k;
 
-	if (reader->cached_pages == NULL)
-		reader->cached_pages =
-			MemoryContextAlloc(reader->context, CACHED_BLOCKS * BLCKSZ);
 	if (!vecseg_map_read_cached(&reader->residency, store->map, value->block,
-								value->nblocks, reader->cached_pages))
+								value->nblocks, 0, &pages, 1))
 		return false;
 	for (k = 0; k < value->nblocks; k++)
 	{
@@ -145,6 +139,67 @@ vecseg_reader_copy_cached(VecsegReader *reader, VecsegStore *store,
 		memcpy(image, page + offset, length);
 	}
 	return true;
+}
+
+/*
+ * Read a value's bytes to their places, and between them what tells that the
+ * pages are data pages.  A value on one page needs no such proof: its header,
+ * which is not zero, is on that page.
+ */
+static bool
+copy_cached_bytes(VecsegReader *reader, VecsegStore *store, ReaderValue *value)
+{
+	struct iovec pieces[2 * CACHED_BLOCKS];
+	int npieces = 0;
+	char *aside = reader->cached_pages;
+	uint32 k;
+
+	for (k = 0; k < value->nblocks; k++)
+	{
+		uint32 offset;
+		char *image;
+		uint32 length = vecseg_reader_piece(value, k, &offset, &image);
+
+		pieces[npieces++] = (struct iovec){ image, length };
+		if (value->nblocks == 1)
+			break;
+		/* the rest of the page, and what precedes the next piece */
+		length = BLCKSZ - offset - length;
+		if (k + 1 < value->nblocks)
+			length += VECSEG_CONTENT_START;
+		pieces[npieces++] = (struct iovec){ aside, length };
+		aside += length;
+	}
+	if (!vecseg_map_read_cached(&reader->residency, store->map, value->block,
+								value->nblocks, value->offset, pieces, npieces))
+		return false;
+	for (k = 1; k < npieces; k += 2)
+	{
+		VecsegPageOpaque opaque;
+		char *end = (char *) pieces[k].iov_base + pieces[k].iov_len;
+
+		if (k + 1 < npieces)
+			end -= VECSEG_CONTENT_START;
+		memcpy(&opaque, end - sizeof(opaque), sizeof(opaque));
+		if (!vecseg_page_is_data(&opaque))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Copy a value that is not in shared buffers if the kernel has all of it, in
+ * good order.
+ */
+bool
+vecseg_reader_copy_cached(VecsegReader *reader, VecsegStore *store,
+						  ReaderValue *value)
+{
+	if (reader->cached_pages == NULL)
+		reader->cached_pages =
+			MemoryContextAlloc(reader->context, CACHED_BLOCKS * BLCKSZ);
+	return reader->checksums ? copy_cached_pages(reader, store, value)
+							 : copy_cached_bytes(reader, store, value);
 }
 
 static uint32
