@@ -66,11 +66,12 @@ extern int *vecseg_keys_in_order_of_position(const VecsegKeySet *keys);
 /* What has been found about a kind of pages; zero at first */
 typedef struct VecsegPageWatch
 {
-	uint32 seen; /* pages decided on */
-	int quick;	 /* pages in a row that came quickly without prefetch */
+	uint32 seen;	/* pages decided on */
+	int quick;		/* pages in a row that came quickly without prefetch */
+	uint32 untimed; /* pages since that was enough */
 } VecsegPageWatch;
 
-extern bool vecseg_watch_wants_prefetch(VecsegPageWatch *watch);
+extern bool vecseg_watch_wants_prefetch(VecsegPageWatch *watch, bool *timed);
 extern void vecseg_watch_note(VecsegPageWatch *watch, instr_time start);
 
 /* ---- prefetch.c ---- */

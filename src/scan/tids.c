@@ -60,7 +60,7 @@
 typedef struct Address
 {
 	ItemPointerData tid;
-	bool timed;	  /* not prefetched: the watch wants to know */
+	bool timed;	  /* the watch wants to know how long it takes */
 	int position; /* of its key in the array, if in the array's order */
 } Address;
 
@@ -89,7 +89,7 @@ struct VecsegTids
 	VecsegLookup *lookup;
 	bool unique;	/* the key determines the row: lookup finds all of it */
 	int *asked;		/* the set's numbers in the order asked for */
-	bool *timed;	/* of the set's keys: leaf page not prefetched */
+	bool *timed;	/* of the set's keys: the same of the leaf page */
 	int next_key;	/* in order of processing */
 	int prefetched; /* leaf pages of keys before this were asked for */
 	bool in_key;	/* the index scan may have more for the last key */
@@ -396,8 +396,7 @@ static void
 prefetch_leaf(VecsegTids *tids, int key)
 {
 	CHECK_FOR_INTERRUPTS();
-	tids->timed[key] = !vecseg_watch_wants_prefetch(&tids->leaf_watch);
-	if (tids->timed[key])
+	if (!vecseg_watch_wants_prefetch(&tids->leaf_watch, &tids->timed[key]))
 		return;
 	if (tids->window != NULL)
 		vecseg_window_keep_reading(tids->window);
@@ -525,8 +524,7 @@ prefetch_heap(VecsegTids *tids)
 		if (block == tids->heap_block)
 			continue;
 		tids->heap_block = block;
-		address->timed = !vecseg_watch_wants_prefetch(&tids->heap_watch);
-		if (!address->timed)
+		if (vecseg_watch_wants_prefetch(&tids->heap_watch, &address->timed))
 			PrefetchBuffer(tids->heap, MAIN_FORKNUM, block);
 	}
 }

@@ -8,7 +8,7 @@
  * cache: where all is in memory it is better left out.  Whether a page of the
  * heap or an index is there cannot be asked, but noticed.  Now and then a
  * page is not prefetched, and its reading is timed.  After several quick ones
- * in a row no page is prefetched, and each one is timed; a slow one brings
+ * in a row no page is prefetched, and some are timed; a slow one brings
  * prefetching back.
  *
  * A wrong guess, as when the process was not running for a while, costs time,
@@ -30,16 +30,28 @@
 #define FIRST_TEST_EVERY 8
 #define TEST_EVERY 64
 
+/* Of pages that are not prefetched any more, one in so many is timed. */
+#define TIME_EVERY 8
+
 /* Microseconds: more than the copy of a page takes, less than any disk */
 #define QUICK_USEC 30
 
-/* Is the next page to be prefetched?  If not, its reading is to be timed. */
+/*
+ * Is the next page to be prefetched?  If not, sets *timed to whether its reading
+ * is to be timed.
+ */
 bool
-vecseg_watch_wants_prefetch(VecsegPageWatch *watch)
+vecseg_watch_wants_prefetch(VecsegPageWatch *watch, bool *timed)
 {
 	uint32 every = watch->seen < FIRST_PAGES ? FIRST_TEST_EVERY : TEST_EVERY;
 
-	return watch->quick < QUICK_ENOUGH && watch->seen++ % every != 0;
+	if (watch->quick < QUICK_ENOUGH)
+	{
+		*timed = watch->seen++ % every == 0;
+		return !*timed;
+	}
+	*timed = watch->untimed++ % TIME_EVERY == 0;
+	return false;
 }
 
 /* A page that was not prefetched has been read since `start`. */

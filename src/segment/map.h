@@ -29,7 +29,8 @@ extern VecsegMap *vecseg_map_open(Relation rel);
 extern void vecseg_map_close(VecsegMap *map);
 extern bool vecseg_map_copy(VecsegMap *map, BlockNumber block, uint32 offset,
 							uint32 length, char *result);
-extern void vecseg_map_touch(VecsegMap *map, BlockNumber block, uint32 offset);
+extern void vecseg_map_touch(VecsegMap *map, BlockNumber block, uint32 offset,
+							 uint32 length);
 extern const char *vecseg_map_hold(VecsegMap *map, BlockNumber block,
 								   uint32 offset, int *pin);
 extern bool vecseg_map_resident(VecsegMap *map, BlockNumber block,
@@ -38,7 +39,7 @@ extern void vecseg_map_populate(VecsegMap *map, BlockNumber block,
 								uint32 nblocks);
 extern bool vecseg_map_sample(VecsegResidency *sample, VecsegMap *map,
 							  BlockNumber block, uint32 nblocks);
-extern bool vecseg_map_can_read_cached(void);
+extern bool vecseg_map_prefers_reading(const VecsegMap *map);
 extern bool vecseg_map_read_cached(VecsegResidency *sample, VecsegMap *map,
 								   BlockNumber block, uint32 nblocks,
 								   uint32 offset, const struct iovec *pieces,

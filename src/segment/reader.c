@@ -213,6 +213,26 @@ vecseg_reader_keep_reading(VecsegReader *reader)
 	}
 }
 
+/* Fetch into the processor's cache what will be used of a mapped value. */
+static void
+touch_mapped(VecsegReader *reader, VecsegStore *store, ReaderValue *value)
+{
+	uint32 offset;
+	char *image;
+	uint32 length;
+
+	if (value->nblocks == 1)
+		length = 1; /* its header; the rest may not be used */
+	else
+		length = vecseg_reader_piece(value, 0, &offset, &image);
+	vecseg_map_touch(store->map, value->block, value->offset, length);
+	if (value->nblocks == 2)
+	{
+		length = vecseg_reader_piece(value, 1, &offset, &image);
+		vecseg_map_touch(store->map, value->block + 1, offset, length);
+	}
+}
+
 uint64
 vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
 {
@@ -242,7 +262,7 @@ vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
 		reader->counters->shared_hits++;
 		vecseg_reader_finish(reader, value);
 	}
-	else if (vecseg_reader_prefers_reading(reader, value))
+	else if (vecseg_reader_prefers_reading(reader, store, value))
 	{
 		if (vecseg_reader_copy_cached(reader, store, value))
 		{
@@ -254,7 +274,7 @@ vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
 	{
 		give_image(reader, value);
 		value->state = VALUE_MAPPED;
-		vecseg_map_touch(store->map, value->block, value->offset);
+		touch_mapped(reader, store, value);
 	}
 	return number;
 }

@@ -122,6 +122,7 @@ extern uint32 vecseg_reader_piece(const ReaderValue *value, uint32 k,
 extern bool vecseg_reader_copy_buffered(VecsegReader *reader,
 										VecsegStore *store, ReaderValue *value);
 extern bool vecseg_reader_prefers_reading(const VecsegReader *reader,
+										  const VecsegStore *store,
 										  const ReaderValue *value);
 extern bool vecseg_reader_copy_cached(VecsegReader *reader, VecsegStore *store,
 									  ReaderValue *value);

@@ -111,10 +111,12 @@ region_is_resident(VecsegReader *reader, VecsegStore *store,
 /* Are a value's pages to be read from the page cache, rather than mapped? */
 bool
 vecseg_reader_prefers_reading(const VecsegReader *reader,
+							  const VecsegStore *store,
 							  const ReaderValue *value)
 {
 	return reader->part == VECSEG_READ_SOME &&
-		   value->nblocks <= CACHED_BLOCKS && vecseg_map_can_read_cached();
+		   value->nblocks <= CACHED_BLOCKS &&
+		   vecseg_map_prefers_reading(store->map);
 }
 
 /* Read whole pages, as their checksums are to be verified. */
