@@ -3,24 +3,29 @@
 -- vectors in the row, vecseg. Ids are random: their order is not the rows'.
 -- The keys' indexes are there before the rows, as in a table in use: one that
 -- is built afterwards has its leaf pages in key order on disk.
--- psql variables: rows, dims, runs.
+-- psql variables: rows, dims, runs; type, of the vectors' column, "vector" being
+-- pgvector's; and few, the number of rows to build an index on.
 CREATE EXTENSION vecseg;
+SELECT :'type' = 'vector' AS with_pgvector \gset
+\if :with_pgvector
+CREATE EXTENSION vector;
+\endif
 
 -- Table and rows come in one transaction, so that wal_level = minimal needs no
 -- WAL for them.
 BEGIN;
-CREATE TABLE items_toast (id uuid PRIMARY KEY, n int, e real[]);
+CREATE TABLE items_toast (id uuid PRIMARY KEY, n int, e :type);
 ALTER TABLE items_toast ALTER e SET STORAGE EXTERNAL;
 INSERT INTO items_toast
-	SELECT md5(i::text)::uuid, i, vec(i, 1, :dims) FROM generate_series(1, :rows) i;
+	SELECT md5(i::text)::uuid, i, vec(i, 1, :dims)::real[]:::type FROM generate_series(1, :rows) i;
 COMMIT;
 BEGIN;
-CREATE TABLE items_inline (id uuid PRIMARY KEY, n int, e real[]);
+CREATE TABLE items_inline (id uuid PRIMARY KEY, n int, e :type);
 ALTER TABLE items_inline ALTER e SET STORAGE PLAIN;
 INSERT INTO items_inline SELECT id, n, e FROM items_toast;
 COMMIT;
 BEGIN;
-CREATE TABLE items_vecseg (id uuid PRIMARY KEY, n int, e real[]) USING vecseg;
+CREATE TABLE items_vecseg (id uuid PRIMARY KEY, n int, e :type) USING vecseg;
 INSERT INTO items_vecseg SELECT id, n, e FROM items_toast;
 COMMIT;
 
@@ -31,6 +36,15 @@ CREATE TABLE tiny_inline (LIKE items_inline INCLUDING ALL);
 INSERT INTO tiny_inline SELECT * FROM items_inline LIMIT 3;
 CREATE TABLE tiny_vecseg (LIKE items_vecseg INCLUDING ALL) USING vecseg;
 INSERT INTO tiny_vecseg SELECT * FROM items_vecseg LIMIT 3;
+
+\if :with_pgvector
+CREATE TABLE few_toast (LIKE items_toast INCLUDING STORAGE);
+INSERT INTO few_toast SELECT * FROM items_toast WHERE n <= :few;
+CREATE TABLE few_inline (LIKE items_inline INCLUDING STORAGE);
+INSERT INTO few_inline SELECT * FROM items_toast WHERE n <= :few;
+CREATE TABLE few_vecseg (LIKE items_vecseg INCLUDING STORAGE) USING vecseg;
+INSERT INTO few_vecseg SELECT * FROM items_toast WHERE n <= :few;
+\endif
 
 -- The ids that each run retrieves
 CREATE TABLE wanted (count int, run int, ids uuid[]);

@@ -27,6 +27,9 @@
 #   get1k, get10k so many random ids; for heap WHERE id = ANY (...) by a bitmap
 #                 scan with effective_io_concurrency = 64, which was quicker
 #                 than an index scan in all states (HEAP_GET=index for that)
+#   exact         with TYPE=vector: the 10 rows that are nearest to a vector, by
+#                 a scan that computes all distances
+#   hnsw          with TYPE=vector: an HNSW index on INDEX_ROWS rows
 #
 # Elapsed and CPU time (user and system, of the whole backend process) are the
 # server's own, of the whole statement with parsing and planning.
@@ -34,6 +37,9 @@
 # Options, by environment:
 #
 #   ROWS=1000000  DIMS=768  RUNS=3
+#   TYPE=real[]          or "vector": pgvector's, which must be installed. Touching
+#                        a vector is then vector_dims(e), not e[1].
+#   INDEX_ROWS=20000
 #   SCRATCH=dir          where the cluster is; keeps it, and reuses the data
 #                        that an earlier run left there
 #   KEEP=1               keep the scratch folder even if it was not given
@@ -45,6 +51,10 @@
 #                        much memory, page cache included, run till steady;
 #                        keep it 128 MB or more above SHARED_BUFFERS
 #   SHARED_BUFFERS=256MB CHECKSUMS=0
+#   HUGE_PAGES=0         do without huge pages for shared buffers, which this
+#                        reserves if it may (as root), as PostgreSQL's
+#                        documentation advises for servers; without them, much
+#                        of a warm retrieval is page faults of a new backend
 #   DROP=files           drop only this cluster's files from the page cache,
 #                        not everything (which needs root anyway)
 #   READ_AHEAD_KB        set the kernel's readahead of the disk for this run
@@ -61,14 +71,19 @@ BENCH=$REPO/test/bench
 ROWS=${ROWS:-1000000}
 DIMS=${DIMS:-768}
 RUNS=${RUNS:-3}
-WORKS=${WORKS:-scan none scroll get1k get10k}
+ID_SETS=$((RUNS > 5 ? RUNS : 5))	# so that data serves for fewer runs
+TYPE=${TYPE:-real[]}
+INDEX_ROWS=${INDEX_ROWS:-20000}
+WORKS=${WORKS:-scan none scroll get1k get10k$([[ $TYPE != vector ]] || echo " exact hnsw")}
 STATES=${STATES:-cold rowswarm warm}
 CONTENDERS=${CONTENDERS:-toast inline vecseg sql}
 SHARED_BUFFERS=${SHARED_BUFFERS:-256MB}
 CHECKSUMS=${CHECKSUMS:-0}
 HEAP_GET=${HEAP_GET:-bitmap}
 MEMORY_LIMIT=${MEMORY_LIMIT:-}
+HUGE_PAGES=${HUGE_PAGES:-1}
 OLD_READ_AHEAD=
+OLD_HUGE_PAGES=
 if [[ -z ${DROP:-} ]]; then
 	DROP=files
 	if [[ -w /proc/sys/vm/drop_caches ]]; then DROP=all; fi
@@ -100,6 +115,7 @@ configure()
 {
 	cat <<-END
 		shared_buffers = $SHARED_BUFFERS
+		huge_pages = $([[ $HUGE_PAGES == 1 ]] && echo try || echo off)
 		effective_io_concurrency = 64
 		max_parallel_workers_per_gather = 0
 		jit = off
@@ -117,7 +133,7 @@ configure()
 # What the data depends on; files that another version wrote are of no use.
 fingerprint()
 {
-	echo "$ROWS $DIMS $RUNS $CHECKSUMS" "$(cat "$REPO"/sql/vecseg--*.sql \
+	echo "$ROWS $DIMS $ID_SETS $CHECKSUMS $TYPE $INDEX_ROWS" "$("$BINDIR/postgres" --version)" "$(cat "$REPO"/sql/vecseg--*.sql \
 		"$REPO/src/format/page.h" "$BENCH/load.sql" | cksum)"
 }
 
@@ -132,7 +148,8 @@ load()
 	write_conf
 	server_start
 	sql -f "$REPO/test/vec.sql"
-	sql -v rows="$ROWS" -v dims="$DIMS" -v runs="$RUNS" -f "$BENCH/load.sql"
+	sql -v rows="$ROWS" -v dims="$DIMS" -v runs="$ID_SETS" -v type="$TYPE" \
+		-v few="$INDEX_ROWS" -f "$BENCH/load.sql"
 	server_stop
 	sync -f "$SCRATCH"
 	fingerprint >"$SCRATCH/loaded"
@@ -228,8 +245,15 @@ prewarm()
 	fi >/dev/null
 }
 
-# A server that has just been started, with what the state wants in the cache;
-# or, if warm, the running one
+# A server that has just been started, and nothing in the cache
+restart_cold()
+{
+	server_stop
+	drop_caches
+	server_start
+}
+
+# That, with what the state wants in the cache; or, if warm, the running one
 reach_state()
 {
 	local state=$1 table=$2
@@ -242,9 +266,7 @@ reach_state()
 			return ;;
 		limited) return ;;
 	esac
-	server_stop
-	drop_caches
-	server_start
+	restart_cold
 	if [[ $state == rowswarm ]]; then
 		prewarm "$table"
 	fi
@@ -282,22 +304,38 @@ settings()
 	esac
 }
 
+# What uses the vectors of the rows, but no more of them than needed
+touched()
+{
+	case $TYPE in
+		vector) echo "sum(vector_dims(e))" ;;
+		*) echo "sum(e[1]::float8)" ;;
+	esac
+}
+
 # statement CONTENDER WORK PREFIX: the statement to measure, on PREFIX_table
 statement()
 {
-	local table=$3_$(table_of "$1")
+	local table=$3_$(table_of "$1") columns
 
+	columns="count(*), $(touched)"
 	case $1-$2 in
-		*-scan) echo "SELECT count(*), sum(e[1]::float8) FROM $table;" ;;
+		*-scan) echo "SELECT $columns FROM $table;" ;;
 		*-none) echo "SELECT count(*), sum(n) FROM $table;" ;;
+		*-exact)
+			echo "SELECT count(*), sum(n) FROM (SELECT n FROM $table ORDER BY e <-> :'q' LIMIT 10) s;" ;;
+		*-hnsw)
+			if [[ $3 == items ]]; then
+				echo "CREATE INDEX few_index ON few_$(table_of "$1") USING hnsw (e vector_l2_ops);"
+			fi ;;
 		toast-scroll | inline-scroll | sql-scroll)
-			echo "SELECT count(*), sum(e[1]::float8) FROM (SELECT * FROM $table ORDER BY id) s;" ;;
+			echo "SELECT $columns FROM (SELECT * FROM $table ORDER BY id) s;" ;;
 		*-scroll)
-			echo "SELECT count(*), sum(e[1]::float8) FROM vecseg_scroll(NULL::$table) s;" ;;
+			echo "SELECT $columns FROM vecseg_scroll(NULL::$table) s;" ;;
 		toast-get* | inline-get* | sql-get*)
-			echo "SELECT count(*), sum(e[1]::float8) FROM $table WHERE id = ANY (:'ids'::uuid[]);" ;;
+			echo "SELECT $columns FROM $table WHERE id = ANY (:'ids'::uuid[]);" ;;
 		*-get*)
-			echo "SELECT count(*), sum(e[1]::float8) FROM vecseg_retrieve(NULL::$table, :'ids'::uuid[]) s;" ;;
+			echo "SELECT $columns FROM vecseg_retrieve(NULL::$table, :'ids'::uuid[]) s;" ;;
 	esac
 }
 
@@ -306,6 +344,8 @@ count_of()
 	case $1 in
 		get1k) echo 1000 ;;
 		get10k) echo 10000 ;;
+		exact) echo 10 ;;
+		hnsw) echo "$INDEX_ROWS" ;;
 		*) echo "$ROWS" ;;
 	esac
 }
@@ -317,14 +357,18 @@ session()
 
 	echo "\\o /dev/null"
 	settings "$contender" "$work"
-	if [[ $work == get* ]]; then
-		echo "SELECT ids FROM wanted WHERE count = $(count_of "$work") AND run = $run \\gset"
-	fi
+	case $work in
+		get*) echo "SELECT ids FROM wanted WHERE count = $(count_of "$work") AND run = $run \\gset" ;;
+		exact) echo "SELECT vec($run, 2, $DIMS)::vector AS q \\gset" ;;
+	esac
 	statement "$contender" "$work" tiny
 	echo "SELECT FROM items_$(table_of "$contender") WHERE false;"
 	echo "\\o"
 	echo "SET client_min_messages = log; SET log_statement_stats = on;"
 	statement "$contender" "$work" items
+	if [[ $work == hnsw ]]; then
+		echo "SET log_statement_stats = off; SELECT pg_table_size('few_index') > 0; DROP INDEX few_index;"
+	fi
 }
 
 # run_session CONTENDER WORK RUN: prints "elapsed-ms cpu-ms result"
@@ -343,14 +387,14 @@ check_result()
 {
 	local contender=$1 work=$2 run=$3 expected=$SCRATCH/expected.$2
 
-	if [[ $work == get* ]]; then expected+=.$run; fi
+	if [[ $work == get* || $work == exact ]]; then expected+=.$run; fi
 	if [[ ! -f $expected ]]; then
 		cp "$SCRATCH/result" "$expected"
 	fi
 	cmp -s "$SCRATCH/result" "$expected" ||
 		die "$contender found $(cat "$SCRATCH/result") for $work," \
 			"not $(cat "$expected")"
-	[[ $(cut -d'|' -f1 "$expected") -eq $(count_of "$work") ]] ||
+	[[ $work == hnsw || $(cut -d'|' -f1 "$expected") -eq $(count_of "$work") ]] ||
 		die "$work found $(cat "$expected")"
 }
 
@@ -371,8 +415,9 @@ is_of_interest()
 {
 	case $1-$2-$3 in
 		rowswarm-inline-* | rowswarm-*-none | *-sql-scan | *-sql-none) return 1 ;;
+		*-sql-exact | *-sql-hnsw | rowswarm-*-hnsw | cold-*-hnsw) return 1 ;;
 		*-sync1-none | *-sync-none | *-uring-none | *-direct-none) return 1 ;;
-		limited-*-none | limited-*-get1k) return 1 ;;
+		limited-*-none | limited-*-get1k | limited-*-hnsw) return 1 ;;
 	esac
 }
 
@@ -449,9 +494,7 @@ measure_limited()
 		say "no state \"limited\": control groups cannot be made here"
 		return
 	fi
-	server_stop
-	drop_caches
-	server_start
+	restart_cold
 	measure_state limited
 }
 
@@ -489,6 +532,46 @@ restore_read_ahead()
 	fi
 }
 
+# --- huge pages ---
+
+# Reserve huge pages for shared memory, beside those that others use.
+reserve_huge_pages()
+{
+	local file=/proc/sys/vm/nr_hugepages old size needed
+
+	[[ $HUGE_PAGES == 1 ]] || return 0
+	HUGE_PAGES=0
+	if [[ ! -w $file ]]; then return; fi
+	old=$(cat "$file")
+	size=$(awk '/^Hugepagesize:/ { print $2 }' /proc/meminfo)
+	# shared memory is a little larger than shared_buffers
+	needed=$(($(in_kb "$SHARED_BUFFERS") * 5 / 4 / size + 8))
+	OLD_HUGE_PAGES=$old
+	if echo $((old + needed)) >"$file" && [[ $(cat "$file") -eq $((old + needed)) ]]; then
+		HUGE_PAGES=1
+	fi
+}
+
+release_huge_pages()
+{
+	if [[ -n $OLD_HUGE_PAGES ]]; then
+		echo "$OLD_HUGE_PAGES" >/proc/sys/vm/nr_hugepages
+	fi
+}
+
+# A size with a unit of PostgreSQL's
+in_kb()
+{
+	local number=${1%%[kMGT]*}
+
+	case $1 in
+		*kB) echo "$number" ;;
+		*MB) echo $((number * 1024)) ;;
+		*GB) echo $((number * 1024 * 1024)) ;;
+		*) die "SHARED_BUFFERS needs a unit: kB, MB or GB" ;;
+	esac
+}
+
 # --- the whole ---
 
 open_scratch()
@@ -512,6 +595,7 @@ finish()
 	server_stop 2>/dev/null || stop_server "$SCRATCH/data"
 	remove_cgroup
 	restore_read_ahead
+	release_huge_pages
 	if [[ -n ${KEEP:-} ]]; then
 		say "kept for another run: SCRATCH=$SCRATCH"
 	else
@@ -535,6 +619,7 @@ main()
 	stop_server "$SCRATCH/data"
 	rm -f "$SCRATCH"/results "$SCRATCH"/expected.*
 	shopt -s nullglob
+	reserve_huge_pages
 	if [[ $(cat "$SCRATCH/loaded" 2>/dev/null) != "$(fingerprint)" ]]; then
 		load
 	fi
@@ -553,6 +638,8 @@ main()
 	} >>"$SCRATCH/results"
 
 	for state in $STATES; do
+		# what is read lies in memory in larger pieces than what was written
+		if [[ $state == warm ]]; then restart_cold; fi
 		measure_state "$state"
 	done
 	if [[ " $WORKS " == *" scroll "* ]]; then
@@ -563,7 +650,9 @@ main()
 	echo
 	echo "PostgreSQL $("$BINDIR/postgres" --version | grep -oE '[0-9.]+' | head -n 1)," \
 		"$(uname -sr), $(nproc) CPUs, $ROWS rows, $DIMS dimensions, medians of $RUNS runs," \
-		"shared_buffers $SHARED_BUFFERS, checksums $CHECKSUMS, page cache dropped: $DROP," \
+		"shared_buffers $SHARED_BUFFERS" \
+		"$([[ $HUGE_PAGES == 1 ]] && echo in || echo without) huge pages," \
+		"checksums $CHECKSUMS, page cache dropped: $DROP," \
 		"kernel readahead ${READ_AHEAD_KB:-${OLD_READ_AHEAD:-?}} kB"
 	perl "$BENCH/report.pl" "$SCRATCH/results"
 }
