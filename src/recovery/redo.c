@@ -218,11 +218,11 @@ redo_drop_segments(XLogReaderState *record)
 }
 
 /*
- * The blocks are about to be cut off: there is nothing to do, except that
+ * The blocks are merely named: there is nothing to do, except that
  * wal_consistency_checking expects to see what the record promised.
  */
 static void
-redo_truncate(XLogReaderState *record)
+redo_blocks(XLogReaderState *record)
 {
 	int block_id;
 
@@ -264,8 +264,8 @@ vecseg_rm_redo(XLogReaderState *record)
 		case XLOG_VECSEG_DROP_SEGMENTS:
 			redo_drop_segments(record);
 			break;
-		case XLOG_VECSEG_TRUNCATE:
-			redo_truncate(record);
+		case XLOG_VECSEG_BLOCKS:
+			redo_blocks(record);
 			break;
 		case XLOG_VECSEG_ABANDON:
 			break;

@@ -212,6 +212,7 @@ vecseg_space_add_segment(Relation rel, VecsegStore *store,
 	uint32 known = store->nsegments;
 	xl_vecseg_new_segment plan;
 	BlockNumber directory_block;
+	BlockNumber end;
 	Buffer buffer;
 	VecsegMeta *meta;
 
@@ -233,10 +234,12 @@ vecseg_space_add_segment(Relation rel, VecsegStore *store,
 			plan.new_directory
 				? meta->next_block
 				: meta->directory[meta->nsegments / VECSEG_ENTRIES_PER_PAGE];
+		end = plan.entry.first_block + plan.entry.nblocks;
+		if (RelationNeedsWAL(rel))
+			(void) vecseg_log_blocks(rel, plan.entry.first_block, end);
 		clear_blocks(rel, plan.entry.first_block + 1,
-					 Min(plan.entry.first_block + plan.entry.nblocks,
-						 RelationGetNumberOfBlocks(rel)));
-		extend_file(rel, plan.entry.first_block + plan.entry.nblocks);
+					 Min(end, RelationGetNumberOfBlocks(rel)));
+		extend_file(rel, end);
 		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 		write_segment(rel, buffer, directory_block, &plan);
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);

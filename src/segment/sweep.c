@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/storage.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
@@ -322,8 +323,12 @@ vecseg_sweep_truncate(Relation rel)
 	nblocks = RelationGetNumberOfBlocks(rel);
 	if (next_block < nblocks)
 	{
+		/*
+		 * Flushed, as segments must not be missing in the file before WAL
+		 * says that they were dropped.
+		 */
 		if (RelationNeedsWAL(rel))
-			vecseg_log_truncate(rel, next_block, nblocks);
+			XLogFlush(vecseg_log_blocks(rel, next_block, nblocks));
 		RelationTruncate(rel, next_block);
 	}
 	vecseg_store_refresh(rel, vecseg_store_open(rel));

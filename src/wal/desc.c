@@ -22,7 +22,7 @@ vecseg_rm_desc(StringInfo buf, XLogReaderState *record)
 	switch (XLogRecGetInfo(record) & XLOG_VECSEG_OPMASK)
 	{
 		case XLOG_VECSEG_INIT:
-		case XLOG_VECSEG_TRUNCATE:
+		case XLOG_VECSEG_BLOCKS:
 			break;
 		case XLOG_VECSEG_NEW_SEGMENT:
 		{
@@ -97,8 +97,8 @@ vecseg_rm_identify(uint8 info)
 			return "FREE";
 		case XLOG_VECSEG_DROP_SEGMENTS:
 			return "DROP_SEGMENTS";
-		case XLOG_VECSEG_TRUNCATE:
-			return "TRUNCATE";
+		case XLOG_VECSEG_BLOCKS:
+			return "BLOCKS";
 		case XLOG_VECSEG_ABANDON:
 			return "ABANDON";
 	}

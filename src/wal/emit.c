@@ -111,30 +111,29 @@ vecseg_log_abandon(void)
 }
 
 /*
- * Name the blocks [from, end) before they are cut off the file.  Not in a
- * critical section.  WAL is flushed: segments must not be missing in the file
- * before it says that they were dropped.
+ * Name the blocks [from, end), which are about to be added to the file or cut
+ * off.  Not in a critical section.  Returns the end of the last record.
  */
-void
-vecseg_log_truncate(Relation rel, BlockNumber from, BlockNumber end)
+XLogRecPtr
+vecseg_log_blocks(Relation rel, BlockNumber from, BlockNumber end)
 {
 	PGAlignedBlock empty;
 	XLogRecPtr lsn = InvalidXLogRecPtr;
 
 	vecseg_page_init(empty.data, VECSEG_PAGE_DATA);
-	XLogEnsureRecordSpace(VECSEG_TRUNCATE_MAX_BLOCKS - 1, 0);
+	XLogEnsureRecordSpace(VECSEG_MAX_NAMED_BLOCKS - 1, 0);
 	while (from < end)
 	{
 		int i;
 
 		CHECK_FOR_INTERRUPTS();
 		XLogBeginInsert();
-		for (i = 0; i < VECSEG_TRUNCATE_MAX_BLOCKS && from < end; i++)
+		for (i = 0; i < VECSEG_MAX_NAMED_BLOCKS && from < end; i++)
 			XLogRegisterBlock(i, &rel->rd_locator, MAIN_FORKNUM, from++,
 							  empty.data, REGBUF_WILL_INIT | REGBUF_STANDARD);
-		lsn = XLogInsert(VECSEG_RMGR_ID, XLOG_VECSEG_TRUNCATE);
+		lsn = XLogInsert(VECSEG_RMGR_ID, XLOG_VECSEG_BLOCKS);
 	}
-	XLogFlush(lsn);
+	return lsn;
 }
 
 /*

@@ -29,7 +29,7 @@
 #define XLOG_VECSEG_WRITE 0x30
 #define XLOG_VECSEG_FREE 0x40
 #define XLOG_VECSEG_DROP_SEGMENTS 0x50
-#define XLOG_VECSEG_TRUNCATE 0x60
+#define XLOG_VECSEG_BLOCKS 0x60
 #define XLOG_VECSEG_ABANDON 0x70
 #define XLOG_VECSEG_OPMASK 0xF0
 
@@ -160,18 +160,20 @@ typedef struct xl_vecseg_abandon
 	(offsetof(xl_vecseg_abandon, database) + sizeof(Oid))
 
 /*
- * XLOG_VECSEG_TRUNCATE: names blocks that are about to be cut off the file.
+ * XLOG_VECSEG_BLOCKS: names blocks that are about to be cut off the file, or
+ * added to it as zeros.
  *
- * Replay does nothing with them; it is the server's own record that truncates
- * the file.  But pg_rewind passes over that one: it takes a file that is as
- * long as before to have changed only in blocks that records refer to.  When
- * the file grows again, most of it is zeros at first, which no record refers
- * to.
+ * Replay does nothing with them; other records truncate the file, or extend it.
+ * But who copies only what records refer to takes a file that is as long as
+ * before, or longer, to have changed in these blocks only: pg_rewind, which
+ * passes over truncations, and incremental backups, which restore from the
+ * backup before what no record named since then.  A file that was truncated and
+ * grew again would have old blocks where it has zeros.
  *
  * Backup block 0...: the blocks (marked as initialised by redo, so that replay
  *		does not prefetch them; no payload)
  */
-#define VECSEG_TRUNCATE_MAX_BLOCKS (XLR_MAX_BLOCK_ID + 1)
+#define VECSEG_MAX_NAMED_BLOCKS (XLR_MAX_BLOCK_ID + 1)
 
 /* A range of bytes of a data page that was written */
 typedef struct VecsegPageRange
@@ -194,8 +196,8 @@ extern void vecseg_log_free(Buffer segment, const xl_vecseg_free *record,
 extern void vecseg_log_drop_segments(Buffer meta,
 									 const xl_vecseg_drop_segments *record);
 extern void vecseg_log_abandon(void);
-extern void vecseg_log_truncate(Relation rel, BlockNumber from,
-								BlockNumber end);
+extern XLogRecPtr vecseg_log_blocks(Relation rel, BlockNumber from,
+									BlockNumber end);
 extern void vecseg_log_write_prepare(int nranges);
 extern void vecseg_log_write(Relation rel, Buffer segment,
 							 const xl_vecseg_write *record,
