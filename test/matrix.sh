@@ -120,10 +120,58 @@ test_environment()
 {
 	local name
 
-	for name in KEEP VECSEG_TEST_HARD VECSEG_STEP_TIMEOUT PROVE_JOBS; do
+	for name in KEEP REGRESS ISOLATION TESTS VECSEG_TEST_HARD VECSEG_STEP_TIMEOUT \
+		PROVE_JOBS VECSEG_OLD_SERVERS; do
 		if [[ -n ${!name:-} ]]; then
 			printf '%s=%q ' "$name" "${!name}"
 		fi
+	done
+}
+
+# Shared libraries that a server in a folder lacks
+missing_libraries()
+{
+	as_root chroot "$1" sh -c "ldd /usr/lib/postgresql/$2/*/* 2>/dev/null || true" |
+		sed -nE 's/^\t(.*) => not found$/\1/p' | sort -u
+}
+
+# copy_server FOLDER VERSION FROM: a server from another folder, with the
+# libraries that it lacks; but not what compiles queries, which needs too many
+copy_server()
+{
+	local root=$1 version=$2 from=$3 libraries library
+
+	as_root rm -rf "$root/usr"/{lib,share}/"postgresql/$version"
+	as_root tar -C "$from/usr" --exclude='llvmjit*' --exclude=bitcode -cf - \
+		"lib/postgresql/$version" "share/postgresql/$version" |
+		as_root tar -C "$root/usr" -xf -
+	while libraries=$(missing_libraries "$root" "$version"); [[ -n $libraries ]]; do
+		for library in $libraries; do
+			as_root cp -L "$from"/usr/lib/*/"$library" "$root/usr/local/lib/"
+		done
+		as_root chroot "$root" ldconfig
+	done
+}
+
+# old_servers FOLDER VERSION: have vecseg installed for all older versions at
+# hand, and set VECSEG_OLD_SERVERS. The folder is / for this system.
+old_servers()
+{
+	local root=$1 version=$2 old
+
+	export VECSEG_OLD_SERVERS=
+	for ((old = 15; old < version; old++)); do
+		if [[ -x /usr/lib/postgresql/$old/bin/postgres ]]; then
+			make -C "$REPO" all PGVER="$old"
+			as_root make -C "$REPO" install PGVER="$old"
+			[[ $root == / ]] || copy_server "$root" "$old" /
+		elif [[ $root != / && -f $MATRIX_DIR/$old/vecseg-complete ]]; then
+			in_root "$MATRIX_DIR/$old" make install PGVER="$old"
+			copy_server "$root" "$old" "$MATRIX_DIR/$old"
+		else
+			continue
+		fi
+		VECSEG_OLD_SERVERS+=" /usr/lib/postgresql/$old"
 	done
 }
 
@@ -144,10 +192,12 @@ run_version()
 	local version=$1 root=$MATRIX_DIR/$1 config=MATRIX_PG_CONFIG_$1
 
 	if [[ -x /usr/lib/postgresql/$version/bin/postgres ]]; then
+		old_servers / "$version"
 		make -C "$REPO" "${MAKE_TARGET[@]}" PGVER="$version"
 	elif [[ -n $(release_of "$version") ]]; then
-		make_root "$root" "$version" &&
-			in_root "$root" make "${MAKE_TARGET[@]}" PGVER="$version"
+		make_root "$root" "$version"
+		old_servers "$root" "$version"
+		in_root "$root" make "${MAKE_TARGET[@]}" PGVER="$version"
 	else
 		compile_only "${!config}"
 	fi

@@ -94,19 +94,20 @@ created in the database C<postgres>. Options:
   wal_level         overrides the level that follows from allows_streaming
   conf              lines appended to postgresql.conf
   start             0: leave the node stopped, without the extension
+  install_path      the server's folder, if it is not the one under test
 
 =cut
 
 sub vecseg_node
 {
 	my ($name, %options) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name,
+		$options{install_path} ? (install_path => $options{install_path}) : ());
 
 	$node->init(
 		allows_streaming => $options{allows_streaming},
-		extra => _checksum_switch($options{checksums} // 1));
-	$node->append_conf('postgresql.conf',
-		slurp_file("$test_dir/conf/tap.conf"));
+		extra => _checksum_switch($node, $options{checksums} // 1));
+	$node->append_conf('postgresql.conf', _settings($node));
 	$node->append_conf('postgresql.conf', "wal_level = $options{wal_level}")
 	  if defined $options{wal_level};
 	$node->append_conf('postgresql.conf', $options{conf})
@@ -122,11 +123,20 @@ sub vecseg_node
 # From version 18 on, initdb enables checksums by default.
 sub _checksum_switch
 {
-	my ($checksums) = @_;
-	my ($major) = `pg_config --version` =~ /^PostgreSQL (\d+)/;
+	my ($node, $checksums) = @_;
 
 	return ['--data-checksums'] if $checksums;
-	return $major >= 18 ? ['--no-data-checksums'] : [];
+	return $node->pg_version >= 18 ? ['--no-data-checksums'] : [];
+}
+
+# The settings of all tests, without those that came after a node's version
+sub _settings
+{
+	my ($node) = @_;
+	my $settings = slurp_file("$test_dir/conf/tap.conf");
+
+	$settings =~ s/^io_method.*\n//m if $node->pg_version < 18;
+	return $settings;
 }
 
 =pod

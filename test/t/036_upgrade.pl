@@ -1,6 +1,8 @@
-# pg_upgrade carries vecseg tables over with their files, copied or linked: the
-# new cluster has every vector, and goes on writing, freeing and truncating. The
-# old one is of the same version, which pg_upgrade takes like an older one.
+# pg_upgrade carries vecseg tables over with their files, copied, linked or
+# swapped: the new cluster has every vector, and goes on writing, freeing and
+# truncating. The old one is of the same version, which pg_upgrade takes like an
+# older one; and of each older version whose installation is named by
+# VECSEG_OLD_SERVERS (folders, separated by blanks), with vecseg installed.
 
 use strict;
 use warnings;
@@ -10,7 +12,10 @@ use SameRows;
 use Test::More;
 use VecsegTest;
 
-my $old = vecseg_node('old', conf => "autovacuum = off\n");
+my $bindir = `pg_config --bindir`;
+chomp $bindir;
+my $can_swap = `pg_upgrade --help` =~ /--swap/;
+
 my %dims = (dims => <<'SQL');
 CASE WHEN id BETWEEN 1001 AND 1050 THEN 16000
 	 WHEN id BETWEEN 2001 AND 2100 THEN 20
@@ -18,16 +23,16 @@ CASE WHEN id BETWEEN 1001 AND 1050 THEN 16000
 SQL
 
 my @paths = qw(seq index bitmap scroll backward retrieve);
-
-create_table($old, 'items',
-	columns => 'gone text, doc text, wide float8[], '
-	  . 'half real[] GENERATED ALWAYS AS (embedding[1:384]) STORED');
-fill_table($old, 'items', 1, 800);
-fill_table($old, 'items', 1001, 1050, dims => 16000);
-fill_table($old, 'items', 2001, 2100, dims => 20);
+my @tables = qw(items parts scratch view_of plain empty);
+my $places = <<'SQL';
+SELECT c.relname, c.oid, c.relfilenode, c.reltoastrelid, t.relfilenode, am.amname
+FROM pg_class c JOIN pg_class t ON t.oid = c.reltoastrelid
+JOIN pg_am am ON am.oid = t.relam
+WHERE c.relnamespace = 'public'::regnamespace ORDER BY 1
+SQL
 
 # Slots that were freed and used again, segments that were given back
-$old->safe_psql('postgres', <<'SQL');
+my $objects = <<'SQL';
 UPDATE items SET doc = repeat(md5(id::text), 300 * (id % 4)::int), wide = embedding
 WHERE id % 2 = 0;
 ALTER TABLE items DROP COLUMN gone;
@@ -52,69 +57,84 @@ INSERT INTO plain SELECT id, version, embedding FROM parts;
 CREATE TABLE empty (LIKE items) USING vecseg;
 CREATE DATABASE other;
 SQL
-install_vecseg($old, 'other');
-create_table($old, 'items', database => 'other');
-fill_table($old, 'items', 1, 300, database => 'other');
 
-my @tables = qw(items parts scratch view_of plain empty);
-my %rows = map { $_ => rows_of($old, $_) } @tables;
-my $other = rows_of($old, 'items', database => 'other');
-my $places = <<'SQL';
-SELECT c.relname, c.oid, c.relfilenode, c.reltoastrelid, t.relfilenode, am.amname
-FROM pg_class c JOIN pg_class t ON t.oid = c.reltoastrelid
-JOIN pg_am am ON am.oid = t.relam
-WHERE c.relnamespace = 'public'::regnamespace ORDER BY 1
-SQL
-my $old_places = $old->safe_psql('postgres', $places);
-my $old_store =
-  $old->safe_psql('postgres', q{SELECT * FROM vecseg_segments('items')});
-my $old_used = used_slots($old, 'items');
-$old->stop;
-
-my $bindir = `pg_config --bindir`;
-chomp $bindir;
-
-foreach my $mode ('copy', 'link')
+# A server of an installation (of this one, without) that has stopped, and what
+# there is of it: rows of its tables, and more
+sub old_server
 {
-	my $new = vecseg_node("new_$mode", conf => "autovacuum = off\n", start => 0);
+	my ($name, $folder) = @_;
+	my $old = vecseg_node($name, conf => "autovacuum = off\n",
+		install_path => $folder);
+	my %state = (node => $old, bindir => $folder ? "$folder/bin" : $bindir);
+
+	create_table($old, 'items',
+		columns => 'gone text, doc text, wide float8[], '
+		  . 'half real[] GENERATED ALWAYS AS (embedding[1:384]) STORED');
+	fill_table($old, 'items', 1, 800);
+	fill_table($old, 'items', 1001, 1050, dims => 16000);
+	fill_table($old, 'items', 2001, 2100, dims => 20);
+
+	$old->safe_psql('postgres', $objects);
+	install_vecseg($old, 'other');
+	create_table($old, 'items', database => 'other');
+	fill_table($old, 'items', 1, 300, database => 'other');
+
+	$state{rows}{$_} = rows_of($old, $_) foreach @tables;
+	$state{other} = rows_of($old, 'items', database => 'other');
+	$state{places} = $old->safe_psql('postgres', $places);
+	$state{store} =
+	  $old->safe_psql('postgres', q{SELECT * FROM vecseg_segments('items')});
+	$state{used} = used_slots($old, 'items');
+	$old->stop;
+	return \%state;
+}
+
+# Upgrade from the files in a folder, and go on from there.
+sub upgrade
+{
+	my ($state, $mode, $old_data) = @_;
+	my $old = $state->{node};
+	my $name = 'from ' . $old->pg_version . ", $mode";
+	my $new = vecseg_node("${mode}_of_" . $old->name,
+		conf => "autovacuum = off\n", start => 0);
 
 	# pg_upgrade writes to the current directory
 	chdir $PostgreSQL::Test::Utils::tmp_check or die "could not chdir: $!";
 	ok( run_log(
 			[
 				'pg_upgrade', '--no-sync',
-				'--old-datadir', $old->data_dir,
+				'--old-datadir', $old_data,
 				'--new-datadir', $new->data_dir,
-				'--old-bindir', $bindir,
+				'--old-bindir', $state->{bindir},
 				'--new-bindir', $bindir,
 				'--socketdir', $new->host,
 				'--old-port', $old->port,
 				'--new-port', $new->port,
-				$mode eq 'link' ? '--link' : () ]),
-		"pg_upgrade, $mode")
+				$mode eq 'copy' ? () : "--$mode" ]),
+		"pg_upgrade, $name")
 	  or BAIL_OUT('pg_upgrade failed');
 	$new->start;
 
 	is($new->safe_psql('postgres', $places),
-		$old_places, "$mode: same files, same TOAST relations");
+		$state->{places}, "$name: same files, same TOAST relations");
 	is( $new->safe_psql('postgres', q{SELECT * FROM vecseg_segments('items')}),
-		$old_store,
-		"$mode: same segments");
+		$state->{store},
+		"$name: same segments");
 	foreach my $table (@tables)
 	{
-		is(rows_of($new, $table), $rows{$table}, "$mode: rows of $table");
+		is(rows_of($new, $table), $state->{rows}{$table}, "$name: rows of $table");
 	}
 	is(rows_of($new, 'items', database => 'other'),
-		$other, "$mode: rows of another database");
-	check_paths($new, 'items', %dims, paths => \@paths, name => "$mode: items");
-	check_all($new, $_, undef, name => "$mode: $_") foreach 'parts', 'plain';
-	check_store($new, $_, name => "$mode: $_")
+		$state->{other}, "$name: rows of another database");
+	check_paths($new, 'items', %dims, paths => \@paths, name => "$name: items");
+	check_all($new, $_, undef, name => "$name: $_") foreach 'parts', 'plain';
+	check_store($new, $_, name => "$name: $_")
 	  foreach qw(part1 part2 scratch view_of plain empty);
 
 	# What was garbage in the old cluster is still found.
 	$new->safe_psql('postgres', 'VACUUM items');
 	cmp_ok(used_slots($new, 'items'),
-		'<', $old_used - 100, "$mode: VACUUM frees slots");
+		'<', $state->{used} - 100, "$name: VACUUM frees slots");
 	fill_table($new, 'items', 5001, 5500);
 	$new->safe_psql('postgres',
 		'UPDATE items SET version = 7, '
@@ -122,21 +142,38 @@ foreach my $mode ('copy', 'link')
 	kill9($new);
 	start_after_crash($new);
 	check_paths($new, 'items', %dims, paths => \@paths,
-		name => "$mode: items written to");
+		name => "$name: items written to");
 	$new->safe_psql('postgres', 'DELETE FROM items');
 	my $blocks = store_blocks($new, 'items');
 	$new->safe_psql('postgres', 'VACUUM items');
 	cmp_ok(store_blocks($new, 'items'),
-		'<', $blocks / 2, "$mode: segments are given back");
+		'<', $blocks / 2, "$name: segments are given back");
 	fill_table($new, 'items', 1, 500);
-	check_all($new, 'items', undef, %dims, name => "$mode: truncated");
-	check_store($new, 'items', name => "$mode: truncated");
+	check_all($new, 'items', undef, %dims, name => "$name: truncated");
+	check_store($new, 'items', name => "$name: truncated");
 
 	# An extension that was carried over can be dropped with its tables.
 	$new->safe_psql('postgres', 'DROP EXTENSION vecseg CASCADE');
 	is($new->safe_psql('postgres', "SELECT count(*) FROM pg_am WHERE amname LIKE 'vecseg%'"),
-		'0', "$mode: the extension is dropped");
+		'0', "$name: the extension is dropped");
 	server_log_is_clean($new);
 	$new->stop;
+	return;
+}
+
+my $number = 0;
+
+foreach my $folder (undef, split ' ', $ENV{VECSEG_OLD_SERVERS} // '')
+{
+	my $state = old_server('old_' . ++$number, $folder);
+	my $data = $state->{node}->data_dir;
+
+	upgrade($state, 'copy', $data);
+	if ($can_swap)
+	{
+		system_or_bail('cp', '-a', $data, "$data.swap");
+		upgrade($state, 'swap', "$data.swap");
+	}
+	upgrade($state, 'link', $data);
 }
 done_testing();
