@@ -50,10 +50,11 @@ $publisher->safe_psql('postgres', 'CREATE SEQUENCE new_id START 1000000');
 fill_table($publisher, 'items', 1, $stable);
 fill_table($publisher, 'side', 1, 200);
 $publisher->safe_psql('postgres', 'CREATE PUBLICATION storm FOR ALL TABLES');
+my $streaming = $publisher->pg_version >= 16 ? 'parallel' : 'on';
 my $connection = $publisher->connstr('postgres') =~ s/'/''/gr;
 $subscriber->safe_psql('postgres',
 	"CREATE SUBSCRIPTION storm CONNECTION '$connection' "
-	  . 'PUBLICATION storm WITH (streaming = on, two_phase = true)');
+	  . "PUBLICATION storm WITH (streaming = $streaming, two_phase = true)");
 $subscriber->wait_for_subscription_sync($publisher, 'storm');
 
 my $set = next_version();
