@@ -26,8 +26,10 @@
 #   PERF=1       also a profile (by perf, as root) of each first initial copy and
 #                apply: where the time goes. It counts all processes named
 #                postgres, so let no other server be busy.
+#   RESULTS=file add the measurements to this file, and report all that are in it:
+#                a run in parts, each of fewer RUNS
 #   INSTALLED=1  measure what is installed: do not build and install
-#   SCRATCH, KEEP, BENCH_CONF as for run.sh; the data is always loaded anew
+#   KEEP, BENCH_CONF as for run.sh; the data is always loaded anew
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -256,7 +258,7 @@ measured()
 	end_profile
 	end_workers
 	echo "$name $count $elapsed $(($(cpu_of publisher) - publisher_cpu))" \
-		"$(($(cpu_of subscriber) - subscriber_cpu))" >>"$SCRATCH/results"
+		"$(($(cpu_of subscriber) - subscriber_cpu))" >>"$RESULTS"
 }
 
 copy()
@@ -340,7 +342,7 @@ measure_apply()
 
 report()
 {
-	perl "$REPO/test/bench/report_replication.pl" "$SCRATCH/results"
+	perl "$REPO/test/bench/report_replication.pl" "$RESULTS"
 	if [[ -n ${PERF:-} ]]; then
 		local file
 
@@ -372,6 +374,7 @@ main()
 	local state key kind run
 
 	make_scratch vecseg-bench
+	RESULTS=${RESULTS:-$SCRATCH/results}
 	trap finish EXIT
 	trap 'exit 130' INT TERM
 	if [[ -n ${INSTALLED:-} ]]; then
@@ -403,8 +406,7 @@ main()
 	echo
 	echo "PostgreSQL $("$BINDIR/postgres" --version | grep -oE '[0-9.]+' | head -n 1)," \
 		"$(uname -sr), $(nproc) CPUs, $ROWS rows, $DIMS dimensions, $CHANGES changes," \
-		"medians of $RUNS runs, shared_buffers $SHARED_BUFFERS," \
-		"memory limit $MEMORY_LIMIT"
+		"shared_buffers $SHARED_BUFFERS, memory limit $MEMORY_LIMIT"
 	report
 }
 

@@ -7,6 +7,7 @@ use warnings;
 
 my %values;    # "work state key" => kind => [elapsed, CPU, CPU]
 my (@works, %count);
+my $runs = 0;    # of what was measured most often
 
 while (<>)
 {
@@ -38,10 +39,11 @@ foreach my $work (@works)
 		my @elapsed = sort { $a <=> $b } @{ $columns[0] };
 		my $ms = median(@elapsed);
 
+		$runs = @elapsed if @elapsed > $runs;
 		printf "%-22s %-7s %11.0f %19s %9.0f %12.0f %12.0f %7s\n", $work, $kind,
 		  $ms, "($elapsed[0] - $elapsed[-1])", $count{$work} / $ms * 1000,
 		  median(@{ $columns[1] }), median(@{ $columns[2] }),
 		  $kind eq 'vecseg' && defined $heap ? sprintf('%.2f', $heap / $ms) : '';
 	}
 }
-print "\nratio: how many times as fast as heap\n";
+print "\nmedians of $runs runs; ratio: how many times as fast as heap\n";
