@@ -553,6 +553,42 @@ same_changes(
 	slot => 'late');
 same_changes('slot made before them', { INSERT => 14, UPDATE => 6 });
 
+# --- another output plugin, if it is installed ---
+
+if (-e `pg_config --pkglibdir` =~ s/\n/\/wal2json.so/r)
+{
+	my %output;
+	my $allowed = $node->safe_psql('postgres',
+		q{SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries'});
+
+	if ($allowed ne '')
+	{
+		$node->append_conf('postgresql.conf',
+			"output_plugin_libraries = '$allowed, wal2json'");
+		$node->reload;
+	}
+	$node->safe_psql($_,
+		"SELECT pg_create_logical_replication_slot('json_$_', 'wal2json')")
+	  foreach @methods;
+	in_both(<<"SQL");
+${\rows('others', 901, 910)};
+UPDATE others SET $changed WHERE id > 905;
+UPDATE others SET note = 4 WHERE id > 900;
+DELETE FROM others WHERE id > 908;
+SQL
+	foreach my $method (@methods)
+	{
+		$output{$method} = $node->safe_psql($method,
+			"SELECT data FROM pg_logical_slot_get_changes('json_$method', NULL, NULL, "
+			  . "'format-version', '2', 'include-transaction', 'false')");
+	}
+	ok($output{heap} eq $output{vecseg}, 'wal2json: the same as of heap tables');
+	is(scalar(() = $output{vecseg} =~ /"action":/g), 27, 'wal2json: so many changes');
+	in_both("SELECT pg_drop_replication_slot('json_:method')");
+	same_changes('the same by test_decoding',
+		{ INSERT => 10, UPDATE => 15, DELETE => 2 });
+}
+
 # --- a transaction too large for memory, a crash, and pg_recvlogical ---
 
 my $spilled = { INSERT => 100, UPDATE => 150, DELETE => 20 };
