@@ -58,6 +58,23 @@ CREATE TABLE empty (LIKE items) USING vecseg;
 CREATE DATABASE other;
 SQL
 
+# The releases 15.20 and 17.12 keep an option of each column of any table, which
+# 18.6, released before, refuses: pg_upgrade fails on heap tables too.
+sub remove_unknown_options
+{
+	my ($old, $old_bindir) = @_;
+	my ($has, $knows) =
+	  map { slurp_file("$_/postgres") =~ /pg_attver/ } $old_bindir, $bindir;
+
+	return if !$has || $knows;
+	note 'removing options of columns that the new server refuses';
+	$old->safe_psql($_, <<'SQL') foreach 'postgres', 'other';
+SET allow_system_table_mods = on;
+UPDATE pg_attribute SET attoptions = NULL WHERE attoptions::text LIKE '{pg_attver=%}';
+SQL
+	return;
+}
+
 # A server of an installation (of this one, without) that has stopped, and what
 # there is of it: rows of its tables, and more
 sub old_server
@@ -85,6 +102,7 @@ sub old_server
 	$state{store} =
 	  $old->safe_psql('postgres', q{SELECT * FROM vecseg_segments('items')});
 	$state{used} = used_slots($old, 'items');
+	remove_unknown_options($old, $state{bindir});
 	$old->stop;
 	return \%state;
 }
