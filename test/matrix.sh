@@ -162,11 +162,11 @@ old_servers()
 	export VECSEG_OLD_SERVERS=
 	for ((old = 15; old < version; old++)); do
 		if [[ -x /usr/lib/postgresql/$old/bin/postgres ]]; then
-			make -C "$REPO" all PGVER="$old"
+			make -C "$REPO" -j"$(nproc)" all PGVER="$old"
 			as_root make -C "$REPO" install PGVER="$old"
 			[[ $root == / ]] || copy_server "$root" "$old" /
 		elif [[ $root != / && -f $MATRIX_DIR/$old/vecseg-complete ]]; then
-			in_root "$MATRIX_DIR/$old" make install PGVER="$old"
+			in_root "$MATRIX_DIR/$old" make -j"$(nproc)" install PGVER="$old"
 			copy_server "$root" "$old" "$MATRIX_DIR/$old"
 		else
 			continue
