@@ -23,6 +23,7 @@
 #   ROWS=200000  DIMS=768  RUNS=3  CHANGES=20000
 #   STATES="cold limited"  KEYS="bigint uuid"  APPLY="insert vector other bulk"
 #   MEMORY_LIMIT=512M  SHARED_BUFFERS=128MB
+#   WITH=        more options of the subscriptions, e.g. "binary = true"
 #   PERF=1       also a profile (by perf, as root) of each first initial copy and
 #                apply: where the time goes. It counts all processes named
 #                postgres, so let no other server be busy.
@@ -203,7 +204,7 @@ subscribe()
 	sql subscriber <<-END
 		CREATE SUBSCRIPTION $1 CONNECTION
 			'host=$SOCKET_DIR port=5441 user=postgres dbname=postgres'
-			PUBLICATION $2 WITH ($3)
+			PUBLICATION $2 WITH ($3${WITH:+, $WITH})
 	END
 }
 
@@ -406,7 +407,7 @@ main()
 	echo
 	echo "PostgreSQL $("$BINDIR/postgres" --version | grep -oE '[0-9.]+' | head -n 1)," \
 		"$(uname -sr), $(nproc) CPUs, $ROWS rows, $DIMS dimensions, $CHANGES changes," \
-		"shared_buffers $SHARED_BUFFERS, memory limit $MEMORY_LIMIT"
+		"shared_buffers $SHARED_BUFFERS, memory limit $MEMORY_LIMIT${WITH:+, $WITH}"
 	report
 }
 
