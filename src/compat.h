@@ -191,6 +191,7 @@ vecseg_heap_update(Relation rel, ItemPointer otid, HeapTuple tuple,
 
 /* 16 renamed the counters of PgStat_StatTabEntry */
 #if PG_VERSION_NUM < 160000
+#define live_tuples n_live_tuples
 #define dead_tuples n_dead_tuples
 #endif
 

@@ -77,6 +77,8 @@ extern bool vecseg_passthrough(Oid toastrelid, Oid value, int32 size,
 							   struct varlena *result);
 
 /* vacuum.c */
+extern void vecseg_table_vacuum(Relation rel, struct VacuumParams *params,
+								BufferAccessStrategy strategy);
 extern void vecseg_segment_vacuum(Relation rel, struct VacuumParams *params,
 								  BufferAccessStrategy strategy);
 

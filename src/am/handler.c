@@ -276,6 +276,7 @@ vecseg_handler(PG_FUNCTION_ARGS)
 		vecseg_methods.tuple_update = vecseg_tuple_update;
 		vecseg_methods.relation_set_new_filelocator =
 			vecseg_relation_set_new_filelocator;
+		vecseg_methods.relation_vacuum = vecseg_table_vacuum;
 		vecseg_methods.relation_copy_for_cluster = vecseg_copy_for_cluster;
 		vecseg_methods.index_build_range_scan = vecseg_index_build_range_scan;
 		vecseg_methods.index_validate_scan = vecseg_index_validate_scan;

@@ -4,8 +4,7 @@
  *	  VACUUM of a segment relation: freeing the slots of removed rows.
  *
  * VACUUM of a table is heapam's, and is followed by that of its TOAST
- * relation, which comes here; autovacuum comes here by the TOAST relation's
- * own statistics (see toast.c and segment_am.c).
+ * relation, which frees slots.
  *
  * Mark and sweep.  Nothing is noted when a row goes away; instead VACUUM
  * looks which slots are still referred to:
@@ -38,6 +37,14 @@
  * one that frees the slots, and had their conflicts with its queries.  That
  * is so because slots of dead row versions are kept until these are gone.
  *
+ * Autovacuum comes by statistics.  Those of the TOAST relation count values:
+ * what is stored as rows inserted (toast.c), what a row has lost as rows
+ * deleted (segment_am.c).  So its live rows are the values in use, and its dead
+ * ones the garbage.  A sweep that comes before the dead row versions of the
+ * table are removed cannot free it, and does not count it any more, lest
+ * autovacuum come in vain again and again; once VACUUM of the table has removed
+ * them, it counts as dead what a sweep can free (report_garbage).
+ *
  * Copyright (c) 2026, vecseg contributors
  *
  *-------------------------------------------------------------------------
@@ -63,6 +70,7 @@
 #include "storage/procarray.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
+#include "utils/pgstat_internal.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -130,7 +138,22 @@ typedef struct Marking
 {
 	VecsegSweep *sweep;
 	Oid toastrelid;
+	Buffer buffer; /* of the row version */
 } Marking;
+
+/*
+ * Will the statistics count a row version's values as in use?  They do once its
+ * transaction has committed, and until that of its deletion has.
+ */
+static bool
+is_live(HeapTuple tuple, Buffer buffer)
+{
+	TransactionId dead_after;
+	HTSV_Result status =
+		HeapTupleSatisfiesVacuumHorizon(tuple, buffer, &dead_after);
+
+	return status == HEAPTUPLE_LIVE || status == HEAPTUPLE_DELETE_IN_PROGRESS;
+}
 
 /* Keep a value that a row version refers to. */
 static void
@@ -140,13 +163,15 @@ keep_value(void *arg, HeapTuple tuple, int attnum,
 	Marking *marking = arg;
 
 	if (pointer->va_toastrelid == marking->toastrelid)
-		vecseg_sweep_keep(marking->sweep, pointer->va_valueid);
+		vecseg_sweep_keep(marking->sweep, pointer->va_valueid,
+						  is_live(tuple, marking->buffer));
 }
 
 /* Keep the values that the row versions on a page refer to. */
 static void
-scan_page(Relation rel, Page page, BlockNumber block, Marking *marking)
+scan_page(Relation rel, BlockNumber block, Marking *marking)
 {
+	Page page = BufferGetPage(marking->buffer);
 	OffsetNumber last = PageGetMaxOffsetNumber(page);
 	OffsetNumber offset;
 
@@ -157,6 +182,8 @@ scan_page(Relation rel, Page page, BlockNumber block, Marking *marking)
 
 		if (!ItemIdIsNormal(PageGetItemId(page, offset)))
 			continue;
+		tuple.t_tableOid = RelationGetRelid(rel);
+		ItemPointerSet(&tuple.t_self, block, offset);
 		problem = vecseg_references_tuple(page, offset, &tuple);
 		if (problem == NULL && HeapTupleHasExternal(&tuple))
 			problem = vecseg_references_visit(RelationGetDescr(rel), &tuple,
@@ -175,38 +202,34 @@ static void
 scan_table(Relation rel, VecsegSweep *sweep, Oid toastrelid,
 		   BufferAccessStrategy strategy)
 {
-	Marking marking = { sweep, toastrelid };
+	Marking marking = { sweep, toastrelid, InvalidBuffer };
 	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
 	BlockNumber block;
 
 	pgstat_progress_update_param(PROGRESS_VACUUM_TOTAL_HEAP_BLKS, nblocks);
 	for (block = 0; block < nblocks; block++)
 	{
-		Buffer buffer;
-
 		vacuum_delay_point(false);
-		buffer =
+		marking.buffer =
 			ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		scan_page(rel, BufferGetPage(buffer), block, &marking);
-		UnlockReleaseBuffer(buffer);
+		LockBuffer(marking.buffer, BUFFER_LOCK_SHARE);
+		scan_page(rel, block, &marking);
+		UnlockReleaseBuffer(marking.buffer);
 		vecseg_stop("scan", block);
 		pgstat_progress_update_param(PROGRESS_VACUUM_HEAP_BLKS_SCANNED,
 									 block + 1);
 	}
 }
 
-/*
- * Free the slots that the table does not refer to.  Returns their number.
- */
-static uint64
+/* Free the slots that the table does not refer to. */
+static VecsegSweepResult
 sweep_segments(Relation table, Relation toastrel, BufferAccessStrategy strategy)
 {
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "vecseg sweep", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	VecsegSweep *sweep = vecseg_sweep_begin(toastrel);
-	uint64 freed;
+	VecsegSweepResult result;
 
 	take_respected_snapshot();
 	vecseg_sweep_exclude_young(sweep, snapshot_horizon());
@@ -216,10 +239,10 @@ sweep_segments(Relation table, Relation toastrel, BufferAccessStrategy strategy)
 	pgstat_progress_update_param(PROGRESS_VACUUM_PHASE,
 								 PROGRESS_VACUUM_PHASE_VACUUM_HEAP);
 	vecseg_stop("free", 0);
-	freed = vecseg_sweep_free(sweep);
+	result = vecseg_sweep_free(sweep);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-	return freed;
+	return result;
 }
 
 /* Number of slots allocated */
@@ -249,14 +272,46 @@ can_sweep(Relation rel, VacuumParams *params)
 		   !OldSnapshotThresholdActive() && !TransactionIdIsValid(MyProc->xid);
 }
 
-/* Number of slots known to be garbage: what autovacuum goes by */
-static int64
-count_garbage(Relation rel)
+/*
+ * Free slots, if that is safe and the table can be locked.  Returns whether
+ * they were looked through.
+ */
+static bool
+try_to_sweep(Relation rel, VacuumParams *params, BufferAccessStrategy strategy,
+			 VecsegSweepResult *result)
 {
-	PgStat_StatTabEntry *stats =
-		pgstat_fetch_stat_tabentry(RelationGetRelid(rel));
+	Oid relid;
+	Relation table;
 
-	return stats != NULL ? stats->dead_tuples : 0;
+	if (!can_sweep(rel, params))
+		return false;
+
+	/* waiting here, with our lock, could deadlock with a DDL command */
+	relid = find_table(RelationGetRelid(rel));
+	if (!OidIsValid(relid) ||
+		!ConditionalLockRelationOid(relid, AccessShareLock))
+		return false;
+	table = try_relation_open(relid, NoLock);
+	if (table == NULL)
+	{
+		UnlockRelationOid(relid, AccessShareLock);
+		return false;
+	}
+	*result = sweep_segments(table, rel, strategy);
+	relation_close(table, AccessShareLock);
+	return true;
+}
+
+/* A relation's statistics, as they are now; zeros if there are none */
+static PgStat_StatTabEntry
+fetch_statistics(Relation rel)
+{
+	PgStat_StatTabEntry none = { 0 };
+	PgStat_StatTabEntry *found;
+
+	pgstat_clear_snapshot();
+	found = pgstat_fetch_stat_tabentry(RelationGetRelid(rel));
+	return found != NULL ? *found : none;
 }
 
 /*
@@ -273,48 +328,80 @@ vecseg_segment_vacuum(Relation rel, VacuumParams *params,
 	MultiXactId minmulti = GetOldestMultiXactId();
 	bool frozenxid_updated;
 	bool minmulti_updated;
-	bool swept = false;
 	TimestampTz start = GetCurrentTimestamp();
-	uint64 freed = 0;
+	VecsegSweepResult result = { 0 };
 	uint64 used;
 
 	pgstat_progress_start_command(PROGRESS_COMMAND_VACUUM,
 								  RelationGetRelid(rel));
-	if (can_sweep(rel, params))
+	if (!try_to_sweep(rel, params, strategy, &result))
 	{
-		Oid relid = find_table(RelationGetRelid(rel));
+		/* autovacuum must still know what there is to free */
+		PgStat_StatTabEntry stats = fetch_statistics(rel);
 
-		/* waiting here, with our lock, could deadlock with a DDL command */
-		if (OidIsValid(relid) &&
-			ConditionalLockRelationOid(relid, AccessShareLock))
-		{
-			Relation table = try_relation_open(relid, NoLock);
-
-			if (table != NULL)
-			{
-				freed = sweep_segments(table, rel, strategy);
-				swept = true;
-				relation_close(table, AccessShareLock);
-			}
-			else
-				UnlockRelationOid(relid, AccessShareLock);
-		}
+		result.live = stats.live_tuples;
+		result.postponed = stats.dead_tuples;
 	}
 	used = count_used(rel);
-	vac_update_relstats(rel, RelationGetNumberOfBlocks(rel), used, 0, 0,
+	if (used == 0)
+		result.live = result.postponed = 0;
+	vac_update_relstats(rel, RelationGetNumberOfBlocks(rel), result.live, 0, 0,
 						rel->rd_rel->relhasindex, frozenxid, minmulti,
 						&frozenxid_updated, &minmulti_updated, false);
-
-	/* If no slots were freed, autovacuum must still know that there are some. */
-	pgstat_report_vacuum(RelationGetRelid(rel), rel->rd_rel->relisshared, used,
-						 swept || used == 0 ? 0 : count_garbage(rel), start);
+	pgstat_report_vacuum(RelationGetRelid(rel), rel->rd_rel->relisshared,
+						 result.live, result.postponed, start);
 	vecseg_stop("truncate", 0);
 	if (params->truncate != VACOPTVALUE_DISABLED &&
 		RelationGetNumberOfBlocks(rel) > 0)
 		vecseg_sweep_truncate(rel);
-	ereport((params->options & VACOPT_VERBOSE) != 0 ? INFO : DEBUG2,
-			(errmsg("\"%s\": freed %llu values, %llu are left",
-					RelationGetRelationName(rel), (unsigned long long) freed,
-					(unsigned long long) used)));
+	ereport(
+		(params->options & VACOPT_VERBOSE) != 0 ? INFO : DEBUG2,
+		(errmsg("\"%s\": freed %llu values, %llu are left",
+				RelationGetRelationName(rel), (unsigned long long) result.freed,
+				(unsigned long long) used)));
 	pgstat_progress_end_command();
+}
+
+/*
+ * Let autovacuum know of the garbage that can be freed now that dead row
+ * versions of the table were removed.  Garbage is what is in use but not live;
+ * it can be freed to the same part as the dead row versions known before are
+ * gone.  After a loss of statistics all seems garbage, until the next sweep.
+ */
+static void
+report_garbage(Relation toastrel, int64 dead_before, int64 dead_after)
+{
+	uint64 used = count_used(toastrel);
+	double kept = 0;
+	PgStat_EntryRef *entry;
+	PgStat_StatTabEntry *stats;
+	double garbage;
+
+	if (dead_after > 0)
+		kept = (double) dead_after / Max(dead_before, dead_after);
+	entry = pgstat_get_entry_ref_locked(PGSTAT_KIND_RELATION, MyDatabaseId,
+										RelationGetRelid(toastrel), false);
+	stats = &((PgStatShared_Relation *) entry->shared_stats)->stats;
+	garbage = (double) used - stats->live_tuples;
+	stats->dead_tuples = Max(stats->dead_tuples, (1 - kept) * garbage);
+	pgstat_unlock_entry(entry);
+}
+
+/* VACUUM of a table, for vecseg's relation_vacuum */
+void
+vecseg_table_vacuum(Relation rel, VacuumParams *params,
+					BufferAccessStrategy strategy)
+{
+	int64 dead_before = fetch_statistics(rel).dead_tuples;
+
+	vecseg_heap_routine()->relation_vacuum(rel, params, strategy);
+	if (OidIsValid(rel->rd_rel->reltoastrelid) && pgstat_track_counts)
+	{
+		Relation toastrel =
+			table_open(rel->rd_rel->reltoastrelid, AccessShareLock);
+
+		report_garbage(toastrel, dead_before,
+					   fetch_statistics(rel).dead_tuples);
+		table_close(toastrel, AccessShareLock);
+	}
 }

@@ -38,8 +38,11 @@
 typedef struct SweptSegment
 {
 	FullTransactionId last_xid;
+	uint32 nused; /* slots allocated when the sweep began; if there are any: */
+	uint8 *garbage; /* a bit for each that no row version refers to */
+	uint8 *dead;	/* a bit for each that no live row version refers to */
 	bool has_room;	/* it had a free slot when the sweep began */
-	uint8 *garbage; /* a bit per slot; NULL: free none */
+	bool young;		/* free none */
 } SweptSegment;
 
 struct VecsegSweep
@@ -57,6 +60,12 @@ map_bytes(const VecsegSegmentEntry *entry)
 	return (entry->nslots + 7) / 8;
 }
 
+static uint8 *
+copy_bits(const uint8 *bits, uint32 nbytes)
+{
+	return memcpy(palloc(nbytes), bits, nbytes);
+}
+
 static void
 copy_slot_map(Relation rel, const VecsegSegmentEntry *entry,
 			  SweptSegment *segment)
@@ -67,11 +76,12 @@ copy_slot_map(Relation rel, const VecsegSegmentEntry *entry,
 
 	segment->last_xid = map->last_xid;
 	segment->has_room = map->nused < map->nslots;
-	segment->garbage = NULL;
+	segment->young = false;
+	segment->nused = map->nused;
 	if (map->nused > 0)
 	{
-		segment->garbage = palloc(map_bytes(entry));
-		memcpy(segment->garbage, map->used, map_bytes(entry));
+		segment->garbage = copy_bits(map->used, map_bytes(entry));
+		segment->dead = copy_bits(map->used, map_bytes(entry));
 	}
 	UnlockReleaseBuffer(buffer);
 }
@@ -90,7 +100,7 @@ vecseg_sweep_begin(Relation rel)
 		palloc(Max(sweep->nsegments, 1) * sizeof(VecsegSegmentEntry));
 	memcpy(sweep->entries, store->entries,
 		   sweep->nsegments * sizeof(VecsegSegmentEntry));
-	sweep->segments = palloc(Max(sweep->nsegments, 1) * sizeof(SweptSegment));
+	sweep->segments = palloc0(Max(sweep->nsegments, 1) * sizeof(SweptSegment));
 	for (i = 0; i < sweep->nsegments; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -108,30 +118,36 @@ vecseg_sweep_exclude_young(VecsegSweep *sweep, FullTransactionId horizon)
 	{
 		SweptSegment *segment = &sweep->segments[i];
 
-		if (segment->garbage != NULL &&
-			!FullTransactionIdPrecedes(segment->last_xid, horizon))
-		{
-			pfree(segment->garbage);
-			segment->garbage = NULL;
-		}
+		segment->young = !FullTransactionIdPrecedes(segment->last_xid, horizon);
 	}
 }
 
 void
-vecseg_sweep_keep(VecsegSweep *sweep, uint32 value)
+vecseg_sweep_keep(VecsegSweep *sweep, uint32 value, bool live)
 {
 	const VecsegSegmentEntry *entry = vecseg_directory_search(
 		sweep->entries, sweep->nsegments, &sweep->last_found, value);
-	uint8 *garbage;
+	const SweptSegment *segment;
 	uint32 slot;
+	uint8 others;
 
 	/* no segment: it came after the sweep began */
 	if (entry == NULL)
 		return;
-	garbage = sweep->segments[entry - sweep->entries].garbage;
+	segment = &sweep->segments[entry - sweep->entries];
+	if (segment->nused == 0)
+		return;
 	slot = value - entry->first_value;
-	if (garbage != NULL)
-		garbage[slot / 8] &= ~(1 << (slot % 8));
+	others = ~(1 << (slot % 8));
+	segment->garbage[slot / 8] &= others;
+	if (live)
+		segment->dead[slot / 8] &= others;
+}
+
+static uint32
+count_bits(const uint8 *bits, uint32 nbytes)
+{
+	return pg_popcount((const char *) bits, nbytes);
 }
 
 /* Free a segment's garbage; returns the number of slots. */
@@ -151,8 +167,8 @@ free_garbage(VecsegSweep *sweep, uint32 number)
 		end--;
 	if (record.first_byte == end)
 		return 0;
-	record.count = pg_popcount((char *) garbage + record.first_byte,
-							   end - record.first_byte);
+	record.count =
+		count_bits(garbage + record.first_byte, end - record.first_byte);
 
 	buffer = vecseg_store_read_page(sweep->rel, entry->first_block,
 									BUFFER_LOCK_EXCLUSIVE, VECSEG_PAGE_SEGMENT);
@@ -184,10 +200,10 @@ open_segment(Relation rel, uint32 number)
  * A segment that others find full just before we free slots in it stays marked
  * as full; the next sweep sees that it has room.
  */
-uint64
+VecsegSweepResult
 vecseg_sweep_free(VecsegSweep *sweep)
 {
-	uint64 freed = 0;
+	VecsegSweepResult result = { 0 };
 	uint32 i;
 
 	/* segments may have been marked as full since the sweep began */
@@ -195,16 +211,23 @@ vecseg_sweep_free(VecsegSweep *sweep)
 	for (i = 0; i < sweep->nsegments; i++)
 	{
 		const SweptSegment *segment = &sweep->segments[i];
-		uint32 count = 0;
+		uint32 nbytes = map_bytes(&sweep->entries[i]);
+		uint32 freed = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		if (segment->garbage != NULL)
-			count = free_garbage(sweep, i);
-		if (count > 0 || segment->has_room)
+		if (segment->nused > 0)
+		{
+			if (segment->young)
+				result.postponed += count_bits(segment->garbage, nbytes);
+			else
+				freed = free_garbage(sweep, i);
+			result.live += segment->nused - count_bits(segment->dead, nbytes);
+		}
+		if (freed > 0 || segment->has_room)
 			open_segment(sweep->rel, i);
-		freed += count;
+		result.freed += freed;
 	}
-	return freed;
+	return result;
 }
 
 /* Number of segments that are left without the free ones at the end */

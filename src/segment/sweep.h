@@ -24,11 +24,19 @@ extern VecsegSweep *vecseg_sweep_begin(Relation rel);
 extern void vecseg_sweep_exclude_young(VecsegSweep *sweep,
 									   FullTransactionId horizon);
 
-/* A row refers to the value: keep it. */
-extern void vecseg_sweep_keep(VecsegSweep *sweep, uint32 value);
+/* A row version, live or not, refers to the value: keep it. */
+extern void vecseg_sweep_keep(VecsegSweep *sweep, uint32 value, bool live);
 
-/* Free what was not kept.  Returns the number of slots freed. */
-extern uint64 vecseg_sweep_free(VecsegSweep *sweep);
+/* What became of the slots that were allocated when the sweep began */
+typedef struct VecsegSweepResult
+{
+	uint64 freed;
+	uint64 postponed; /* not kept, but in segments to be left alone */
+	uint64 live;	  /* kept for a live row version; the rest for others */
+} VecsegSweepResult;
+
+/* Free what was not kept. */
+extern VecsegSweepResult vecseg_sweep_free(VecsegSweep *sweep);
 
 /*
  * Give the free segments at the end back to the file system, if the relation

@@ -118,29 +118,6 @@ fill_table($node, 'slow', 20_001, 20_000 + $free);
 is(free_slots(), "0|$segments", 'all free slots are used before others are made');
 check_all($node, 'slow', undef, rows => 2900 + $room + 1 + $free);
 
-# Autovacuum does it too, by the TOAST relation's own statistics; not all at once
-# when some snapshot keeps the table's dead rows for a while, or an ANALYZE
-# that ran at the same time made it forget them.
-create_table($node, 'automatic');
-$node->safe_psql('postgres',
-	'ALTER TABLE automatic SET (toast.autovacuum_vacuum_scale_factor = 0.05, toast.autovacuum_vacuum_threshold = 10)'
-);
-fill_table($node, 'automatic', 1, 500);
-my $runs = 'SELECT autovacuum_count FROM pg_class c JOIN pg_stat_all_tables s '
-  . "ON s.relid = c.reltoastrelid WHERE c.relname = 'automatic'";
-my $left = 0;
-foreach my $try (1 .. 20)
-{
-	my $before_update = $node->safe_psql('postgres', $runs);
-
-	$node->safe_psql('postgres', "UPDATE automatic SET $set");
-	$node->poll_query_until('postgres', "SELECT ($runs) > $before_update")
-	  or last;
-	($left) = slots('automatic');
-	last if $left == 500;
-}
-is($left, 500, 'autovacuum frees slots');
-
 # Vectors move under running sweeps: short transactions, full pages, updates
 # of an indexed column (which move a row without its vector).
 create_table($node, 'items',
