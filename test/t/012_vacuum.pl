@@ -107,7 +107,7 @@ SET vacuum_cost_limit = 1;
 VACUUM $toast;
 SQL
 $node->poll_query_until('postgres',
-	"SELECT phase = 'scanning heap' FROM pg_stat_progress_vacuum WHERE relid = '$toast'::regclass"
+	"SELECT phase = 'scanning heap' AND heap_blks_total = pg_relation_size('slow') / 8192 AND heap_blks_scanned < heap_blks_total FROM pg_stat_progress_vacuum WHERE relid = '$toast'::regclass"
 ) or BAIL_OUT('VACUUM did not begin to scan');
 my ($room) = split /\|/, free_slots();
 fill_table($node, 'slow', 10_001, 10_001 + $room);

@@ -194,6 +194,16 @@ SQL
 my $items = examine($node, 'items');
 is($node->safe_psql('postgres', "SELECT * FROM vecseg_check('items')"),
 	'', 'a sound table');
+{
+	my $holder = $node->background_psql('postgres');
+
+	$holder->query_safe('BEGIN; LOCK TABLE items IN EXCLUSIVE MODE');
+	is( $node->safe_psql(
+			'postgres', "SET lock_timeout = 1; SELECT * FROM vecseg_check('items')"),
+		'', 'a lock that lets others read lets them check');
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+}
 my @references = map { reference($items, $_, 'embedding') }
   grep { $_ % 50 != 1 } (1 .. 1000);
 my @docs = map { reference($items, $_, 'doc') }
