@@ -15,7 +15,8 @@
 #
 #   MATRIX_DIR    the folder of the folders (${XDG_CACHE_HOME:-~/.cache}/vecseg-matrix);
 #                 2 GB for each version
-#   MATRIX_MAKE   what to run, "test" by default; e.g. "test-regress REGRESS=basic"
+#   MATRIX_MAKE   what to run, "test" by default; e.g. "test-regress REGRESS=basic",
+#                 or "setup" to have the folders made and nothing run
 #
 # Works as root, or as a user with sudo.
 
@@ -203,10 +204,10 @@ run_version()
 	fi
 }
 
-# Each version's run ends with "N passed, N failed[, N skipped]".
+# A version's run of tests ends with "N passed, N failed[, N skipped]".
 summary()
 {
-	local version=$1 config=MATRIX_PG_CONFIG_$1 line
+	local version=$1 config=MATRIX_PG_CONFIG_$1 line status=0
 
 	if [[ -z $(release_of "$version") && -z ${!config:-} ]]; then
 		echo "SKIPPED: no Debian release packages it, and $config is not set"
@@ -215,11 +216,14 @@ summary()
 	# not in an "if" or "||", where errors would not end it
 	set +e
 	(set -e; run_version "$version") >"$LOGS/$version.log" 2>&1
+	status=$?
 	set -e
-	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$LOGS/$version.log" |
-		tail -n 1)
+	line=$(sed -nE '/^[0-9]+ passed, [0-9]+ failed/h; $ { x; p }' \
+		"$LOGS/$version.log")
 	if grep -qx 'compiled only' "$LOGS/$version.log"; then
 		line="compiled without warnings; not run"
+	elif [[ -z $line && $status -eq 0 ]]; then
+		line="done: make ${MATRIX_MAKE:-test}, which counts no tests"
 	fi
 	echo "${line:-FAILED before the tests}"
 }
@@ -240,7 +244,7 @@ main()
 	printf '%-12s%s\n' PostgreSQL result
 	for version in "${versions[@]}"; do
 		printf '%-12s%s\n' "$version" "${RESULTS[$version]}"
-		if [[ ! ${RESULTS[$version]} =~ \ 0\ failed|^SKIPPED|^compiled ]]; then
+		if [[ ! ${RESULTS[$version]} =~ \ 0\ failed|^SKIPPED|^compiled|^done ]]; then
 			status=1
 		fi
 	done
