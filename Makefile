@@ -52,12 +52,16 @@ PGXS := $(wildcard $(if $(PG_CONFIG),$(shell $(PG_CONFIG) --pgxs 2>/dev/null)))
 ifneq ($(PGXS),)
 include $(PGXS)
 
-# Objects of another server version are of no use.
-BUILT_FOR = src/.built-for-$(VERSION)
-$(OBJS): $(BUILT_FOR)
-$(BUILT_FOR):
-	@rm -f src/.built-for-*
-	@touch $@
+# Objects for another server are of no use. (Not by a rule: the server's makefile
+# has .SECONDARY, by which what is missing is not made.)
+ifneq ($(filter all install,$(or $(MAKECMDGOALS),all)),)
+BUILT_FOR := src/.built-for-$(VERSION)-$(firstword \
+	$(shell $(PG_CONFIG) --bindir --configure | cksum))
+ifeq ($(wildcard $(BUILT_FOR)),)
+$(shell rm -f src/.built-for-* $(OBJS) $(MODULE_big)$(DLSUFFIX) && \
+	touch $(BUILT_FOR))
+endif
+endif
 
 -include $(OBJS:.o=.d)
 else
