@@ -129,3 +129,11 @@ SELECT count(*) FROM nothing;
 VACUUM FULL nothing;
 SELECT count(*) FROM nothing;
 DROP TABLE nothing;
+-- rows that would fit a page, with vectors that leave them all the same, and without
+CREATE TABLE bits (id int, b bit(1000)) USING vecseg;
+INSERT INTO bits SELECT i, (repeat('10', i) || repeat('01', 500 - i))::bit(1000) FROM generate_series(1, 100) i;
+SELECT slot_size, sum(used) FROM vecseg_segments('bits') GROUP BY 1;
+SELECT count(*) FROM bits WHERE b = (repeat('10', id) || repeat('01', 500 - id))::bit(1000);
+CREATE TABLE few_bits (id int, b bit(100)) USING vecseg;
+SELECT relname, reltoastrelid <> 0 AS has_toast FROM pg_class WHERE relname IN ('bits', 'few_bits') ORDER BY 1;
+DROP TABLE bits, few_bits;

@@ -58,6 +58,13 @@ extern Oid vecseg_segment_am_oid(bool missing_ok);
 
 /* dense.c */
 extern const bool *vecseg_dense_columns(Relation rel);
+extern bool vecseg_may_have_vectors(Relation rel);
+
+/*
+ * Vectors smaller than this stay in the row: a pointer takes 18 bytes there,
+ * and must fit the value's place (see passthrough.c).
+ */
+#define VECSEG_MIN_DENSE_SIZE 32
 
 /* toast.c */
 extern HeapTuple vecseg_toast_tuple(Relation rel, HeapTuple tuple,

@@ -15,6 +15,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -94,4 +95,26 @@ vecseg_dense_columns(Relation rel)
 		pfree(flags);
 	}
 	return cache[0] ? cache + 1 : NULL;
+}
+
+/* May values of dense columns be so large that they leave the row? */
+bool
+vecseg_may_have_vectors(Relation rel)
+{
+	const bool *dense = vecseg_dense_columns(rel);
+	TupleDesc desc = RelationGetDescr(rel);
+	int i;
+
+	for (i = 0; dense != NULL && i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		int32 size;
+
+		if (!dense[i])
+			continue;
+		size = type_maximum_size(att->atttypid, att->atttypmod);
+		if (size < 0 || size >= VECSEG_MIN_DENSE_SIZE)
+			return true;
+	}
+	return false;
 }

@@ -245,6 +245,14 @@ vecseg_relation_set_new_filelocator(Relation rel,
 		rel, newrlocator, persistence, freezeXid, minmulti);
 }
 
+/* For heapam, only rows that may be too large for a page do. */
+static bool
+vecseg_relation_needs_toast_table(Relation rel)
+{
+	return vecseg_heap_routine()->relation_needs_toast_table(rel) ||
+		   vecseg_may_have_vectors(rel);
+}
+
 static Oid
 vecseg_relation_toast_am(Relation rel)
 {
@@ -280,6 +288,8 @@ vecseg_handler(PG_FUNCTION_ARGS)
 		vecseg_methods.relation_copy_for_cluster = vecseg_copy_for_cluster;
 		vecseg_methods.index_build_range_scan = vecseg_index_build_range_scan;
 		vecseg_methods.index_validate_scan = vecseg_index_validate_scan;
+		vecseg_methods.relation_needs_toast_table =
+			vecseg_relation_needs_toast_table;
 		vecseg_methods.relation_toast_am = vecseg_relation_toast_am;
 		vecseg_ddl_init();
 	}

@@ -35,12 +35,6 @@
 #include "stop.h"
 #include "wal/record.h"
 
-/*
- * Vectors smaller than this stay in the row: a pointer takes 18 bytes there,
- * and must fit the value's place (see passthrough.c).
- */
-#define MIN_DENSE_SIZE 32
-
 /* One row on its way into the table */
 typedef struct RowPlan
 {
@@ -168,7 +162,7 @@ externalize_dense(RowPlan *row, ValueList *list, const bool *dense)
 		if (dense[i] && !row->ttc.ttc_isnull[i] &&
 			(row->ttc.ttc_attr[i].tai_colflags & TOASTCOL_IGNORE) == 0 &&
 			plain_size((struct varlena *) DatumGetPointer(
-				row->ttc.ttc_values[i])) >= MIN_DENSE_SIZE)
+				row->ttc.ttc_values[i])) >= VECSEG_MIN_DENSE_SIZE)
 			externalize(row, list, i, true);
 	}
 }
