@@ -6,7 +6,8 @@
  * Index builds.  heapam's callbacks read the table by heap_getnext(), which
  * insists on rd_tableam being heap's.  The relation's rd_tableam is swapped
  * for the call.  A relation-cache invalidation in the midst of it would
- * restore the field, so a callback swaps it again.
+ * restore the field, so a callback swaps it again.  Vectors are read ahead
+ * (build.c).
  *
  * CLUSTER and VACUUM FULL.  The loop is heapam's (see
  * heapam_relation_copy_for_cluster), except that each row's values are
@@ -39,6 +40,7 @@
 #include "utils/tuplesort.h"
 
 #include "am/am.h"
+#include "am/build.h"
 #include "compat.h"
 
 /* Relation whose rd_tableam is heap's for now; calls can nest */
@@ -84,13 +86,12 @@ vecseg_ddl_init(void)
 	CacheRegisterRelcacheCallback(wear_guises, (Datum) 0);
 }
 
-double
-vecseg_index_build_range_scan(Relation table_rel, Relation index_rel,
-							  IndexInfo *index_info, bool allow_sync,
-							  bool anyvisible, bool progress,
-							  BlockNumber start_blockno, BlockNumber numblocks,
-							  IndexBuildCallback callback, void *callback_state,
-							  TableScanDesc scan)
+static double
+build_range_in_guise(Relation table_rel, Relation index_rel,
+					 IndexInfo *index_info, bool allow_sync, bool anyvisible,
+					 bool progress, BlockNumber start_blockno,
+					 BlockNumber numblocks, IndexBuildCallback callback,
+					 void *callback_state, TableScanDesc scan)
 {
 	HeapGuise guise;
 	double result;
@@ -107,6 +108,38 @@ vecseg_index_build_range_scan(Relation table_rel, Relation index_rel,
 		end_guise(&guise);
 	}
 	PG_END_TRY();
+	return result;
+}
+
+double
+vecseg_index_build_range_scan(Relation table_rel, Relation index_rel,
+							  IndexInfo *index_info, bool allow_sync,
+							  bool anyvisible, bool progress,
+							  BlockNumber start_blockno, BlockNumber numblocks,
+							  IndexBuildCallback callback, void *callback_state,
+							  TableScanDesc scan)
+{
+	VecsegBuild *build = NULL;
+	double result;
+
+	/*
+	 * Where all rows count that are visible to anybody, they may be removed
+	 * meanwhile, unless their page is pinned.
+	 */
+	if (!anyvisible || numblocks == 1)
+		build =
+			vecseg_build_begin(table_rel, index_info, callback, callback_state,
+							   anyvisible ? start_blockno : InvalidBlockNumber);
+	if (build == NULL)
+		return build_range_in_guise(
+			table_rel, index_rel, index_info, allow_sync, anyvisible, progress,
+			start_blockno, numblocks, callback, callback_state, scan);
+
+	result =
+		build_range_in_guise(table_rel, index_rel, vecseg_build_columns(build),
+							 allow_sync, anyvisible, progress, start_blockno,
+							 numblocks, vecseg_build_add, build, scan);
+	vecseg_build_end(build, index_rel);
 	return result;
 }
 

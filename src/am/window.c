@@ -259,9 +259,11 @@ hold_row(VecsegWindow *window, WindowRow *row, HeapTuple tuple, Buffer buffer)
 	row->tuple = *tuple;
 	row->buffer = buffer;
 	row->last_on_page = true;
-	if (vecseg_window_rows(window) > 0 && previous->buffer == buffer)
+	if (BufferIsValid(buffer) && vecseg_window_rows(window) > 0 &&
+		previous->buffer == buffer)
 		previous->last_on_page = false;
-	else if (window->pins < Max(1, Min(MAX_PINS, NBuffers / 64)))
+	else if (BufferIsValid(buffer) &&
+			 window->pins < Max(1, Min(MAX_PINS, NBuffers / 64)))
 	{
 		IncrBufferRefCount(buffer);
 		window->pins++;

@@ -68,9 +68,9 @@ extern bool vecseg_window_full(const VecsegWindow *window);
 extern int vecseg_window_limit(const VecsegWindow *window);
 
 /*
- * Add a row, from a buffer heap tuple slot.  The window keeps hold of it by
- * itself.  The slot's descriptor is that of rows in the file; while ALTER TABLE
- * rewrites a table it is not the relation's.
+ * Add a row, from a buffer heap tuple slot, with a buffer or without.  The
+ * window keeps hold of it by itself.  The slot's descriptor is that of rows in
+ * the file; while ALTER TABLE rewrites a table it is not the relation's.
  */
 extern void vecseg_window_push(VecsegWindow *window, TupleTableSlot *slot);
 

@@ -101,7 +101,8 @@ foreach my $sql (
 	'EXPLAIN SELECT * FROM vecseg_scroll(NULL::items)',
 	'BEGIN; UPDATE items SET grp = grp WHERE id <= 300; ROLLBACK',
 	'BEGIN; DELETE FROM items WHERE id <= 300; ROLLBACK',
-	'BEGIN; CREATE INDEX ON items (grp); ROLLBACK')
+	'BEGIN; CREATE INDEX ON items (grp); ROLLBACK',
+	'BEGIN; CREATE INDEX ON items ((embedding IS NULL), id); ROLLBACK')
 {
 	my ($counted) = reading($sql);
 
@@ -182,6 +183,34 @@ foreach my $how ('scroll', 'retrieve', 'any', 'scan')
 			$rows * ($other_dims + 6) * 4 * 1.5,
 			"$how, $column: and nothing of the other column")
 		  if $column eq 'other';
+	}
+}
+
+# An index build reads in batches what the index is on, once.
+foreach my $index (
+	[ '((embedding[5]))', 1 ],
+	[ '((other[5])) WHERE grp >= 0', 1, 'other' ],
+	[ 'USING hash ((embedding[5] + other[5]))', 2 ],
+	[ '(grp, (embedding[5]), (other[5]), (embedding IS NULL))', 2 ])
+{
+	my ($definition, $n, $column) = @$index;
+
+	foreach my $concurrently ('', 'CONCURRENTLY')
+	{
+		my $name = "CREATE INDEX $concurrently ON items $definition";
+		my ($counted) =
+		  reading("CREATE INDEX $concurrently built ON items $definition");
+
+		# but for the first row
+		cmp_ok($counted->{single_values}, '<=', 4 * $n, "$name: not one by one")
+		  or diag described($counted);
+		is($counted->{values} - $counted->{single_values},
+			$n * ($rows - 1), "$name: each is read once")
+		  or diag described($counted);
+		cmp_ok(cached(), '<', $rows * ($other_dims + 6) * 4 * 1.5,
+			"$name: and nothing of the other column")
+		  if $column;
+		$node->safe_psql('postgres', 'DROP INDEX built');
 	}
 }
 
