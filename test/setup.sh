@@ -98,6 +98,8 @@ main()
 	command -v dpkg-query >/dev/null ||
 		die "this is not a Debian system: install PostgreSQL with its server" \
 			"headers, liburing's headers, gcc and Perl's IPC::Run by hand"
+	# a part of util-linux until Debian 13
+	command -v fincore >/dev/null || packages+=(util-linux-extra)
 	config=$(find_pg_config)
 	if ! is_own_server "$config"; then
 		if [[ -z $config && -z ${PGVER:-} ]]; then

@@ -718,6 +718,7 @@ sub drop_os_cache
 		system_or_bail('dd', "of=$file", 'oflag=nocache',
 			'conv=notrunc,fdatasync', 'count=0', 'status=none');
 		my $cached = `fincore --bytes --noheadings --output RES '$file'`;
+		die 'fincore failed' if $? != 0;
 		$left += $cached if $cached =~ /\d/;
 	}
 	note "$left bytes left in the kernel's cache" if $left > 0;
