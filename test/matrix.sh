@@ -15,8 +15,9 @@
 #
 #   MATRIX_DIR    the folder of the folders (${XDG_CACHE_HOME:-~/.cache}/vecseg-matrix);
 #                 2 GB for each version
-#   MATRIX_MAKE   what to run, "test" by default; e.g. "test-regress REGRESS=basic",
-#                 or "setup" to have the folders made and nothing run
+#   MATRIX_MAKE   what to run, "test" by default; e.g. "test-server-suites", or
+#                 "setup" to have the folders made and nothing run
+#   TESTS, REGRESS, ISOLATION, SUITES ...   as for what is run
 #
 # Works as root, or as a user with sudo.
 
@@ -121,8 +122,8 @@ test_environment()
 {
 	local name
 
-	for name in KEEP REGRESS ISOLATION TESTS VECSEG_TEST_HARD VECSEG_STEP_TIMEOUT \
-		PROVE_JOBS VECSEG_OLD_SERVERS; do
+	for name in TESTS REGRESS ISOLATION SUITES SUITE_TESTS KEEP PROVE_JOBS \
+		VECSEG_TEST_HARD VECSEG_STEP_TIMEOUT VECSEG_OLD_SERVERS; do
 		if [[ -n ${!name:-} ]]; then
 			printf '%s=%q ' "$name" "${!name}"
 		fi
