@@ -187,7 +187,7 @@ main()
 	# The server's user may not be able to read the repository.
 	SRC=$SCRATCH/src
 	mkdir "$SRC" "$SCRATCH/tmp" "$SCRATCH/tap" "$SCRATCH/regress" "$SCRATCH/isolation"
-	for part in test sql expected README.md; do
+	for part in test sql expected README.md META.json vecseg.control; do
 		if [[ -e $REPO/$part ]]; then
 			cp -R "$REPO/$part" "$SRC"
 		fi
