@@ -41,6 +41,25 @@ vecseg_page_init(Page page, VecsegPageKind kind)
 	opaque->kind = kind;
 }
 
+static bool
+is_vecseg_page(Page page)
+{
+	return PageGetSpecialSize(page) == sizeof(VecsegPageOpaque) &&
+		   VecsegPageGetOpaque(page)->magic == VECSEG_FORMAT_MAGIC;
+}
+
+/* The version of the format that a page has, if it is another one; or 0 */
+int
+vecseg_page_other_version(Page page)
+{
+	int version;
+
+	if (PageIsNew(page) || !is_vecseg_page(page))
+		return 0;
+	version = VecsegPageGetOpaque(page)->version;
+	return version == VECSEG_FORMAT_VERSION ? 0 : version;
+}
+
 /*
  * Say what is wrong with a page that should be of the given kind, or return
  * NULL when it is sound.
@@ -52,8 +71,7 @@ vecseg_page_problem(Page page, VecsegPageKind kind)
 
 	if (PageIsNew(page))
 		return "page is empty";
-	if (PageGetSpecialSize(page) != sizeof(VecsegPageOpaque) ||
-		opaque->magic != VECSEG_FORMAT_MAGIC)
+	if (!is_vecseg_page(page))
 		return "page is not a vecseg page";
 	if (opaque->version != VECSEG_FORMAT_VERSION)
 		return "page was written by another version of vecseg";

@@ -132,6 +132,7 @@ StaticAssertDecl(offsetof(VecsegSlotMap, used) == 24, "on-disk struct");
 /* page.c */
 extern void vecseg_page_init(Page page, VecsegPageKind kind);
 extern const char *vecseg_page_problem(Page page, VecsegPageKind kind);
+extern int vecseg_page_other_version(Page page);
 extern bool vecseg_page_is_data(const VecsegPageOpaque *opaque);
 extern void vecseg_meta_init(Page page);
 extern void vecseg_directory_set(Page directory, uint32 index,

@@ -174,6 +174,23 @@ vecseg_store_forget(Relation rel)
 	reset_store(vecseg_store_open(rel));
 }
 
+/* Refuse what another version of vecseg wrote in another format. */
+static void
+refuse_other_version(Relation rel, Page page)
+{
+	int version = vecseg_page_other_version(page);
+
+	if (version != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("version mismatch in segment relation \"%s\": file "
+						"version %d, this library's version %d",
+						RelationGetRelationName(rel), version,
+						VECSEG_FORMAT_VERSION),
+				 errhint("Install the version of vecseg that wrote it, or a "
+						 "later one.")));
+}
+
 /* Raise ERRCODE_DATA_CORRUPTED unless a page is of the expected kind. */
 void
 vecseg_store_check_page(Relation rel, Page page, BlockNumber block,
@@ -181,9 +198,10 @@ vecseg_store_check_page(Relation rel, Page page, BlockNumber block,
 {
 	const char *problem = vecseg_page_problem(page, kind);
 
-	if (problem != NULL)
-		ereport(
-			ERROR,
+	if (problem == NULL)
+		return;
+	refuse_other_version(rel, page);
+	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("invalid page in block %u of segment relation \"%s\"",
 					block, RelationGetRelationName(rel)),

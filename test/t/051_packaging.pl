@@ -1,6 +1,7 @@
 # Every older version of the extension can be updated to this one, which then
-# consists of the same objects as if it had been created. META.json says the same
-# as the control file.
+# consists of the same objects as if it had been created. Files of a format that
+# this version does not know are refused. META.json says the same as the control
+# file.
 
 use strict;
 use warnings;
@@ -76,5 +77,48 @@ foreach my $change (
 {
 	isnt($node->safe_psql('postgres', "BEGIN; $change; $objects; ROLLBACK"),
 		$current, "noticed: $change");
+}
+
+# A store whose meta page has another version
+{
+	my $old = vecseg_node('format', checksums => 0);
+	my $mismatch = qr/version mismatch in segment relation "pg_toast_\d+": /
+	  . qr/file version 9, this library's version 1/;
+	my $set_version = sub {
+		my ($file, $format) = @_;
+
+		$old->stop;
+		open my $fh, '+<:raw', $file or die "could not open $file: $!";
+		sysseek $fh, 8186, 0;
+		syswrite $fh, chr $format;
+		close $fh;
+		$old->start;
+	};
+
+	create_table($old, 'items');
+	fill_table($old, 'items', 1, 100);
+	my $file = toast_file($old, 'items');
+
+	$set_version->($file, 9);
+	foreach my $sql (
+		'SELECT embedding[1] FROM items',
+		'SELECT * FROM vecseg_retrieve(NULL::items, ARRAY[3, 5])',
+		'INSERT INTO items VALUES (101, 1, vec(101, 1, 768))',
+		'UPDATE items SET embedding = vec(id, 2, 768)',
+		'VACUUM items',
+		q{SELECT * FROM vecseg_segments('items')})
+	{
+		my ($status, undef, $stderr) = $old->psql('postgres', $sql);
+
+		isnt($status, 0, "another format version: $sql");
+		like($stderr, qr/$mismatch.*HINT:  Install the version of vecseg/s,
+			"the error says so: $sql");
+	}
+	is($old->safe_psql('postgres', 'SELECT count(*) FROM items'),
+		100, 'other columns can be read');
+	like($old->safe_psql('postgres', q{SELECT msg FROM vecseg_check('items')}),
+		qr/another version of vecseg/, 'vecseg_check says so');
+	$set_version->($file, 1);
+	check_paths($old, 'items', rows => 100, name => 'the format restored');
 }
 done_testing();
