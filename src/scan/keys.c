@@ -122,27 +122,27 @@ vecseg_keys_make(ArrayType *array, FmgrInfo *compare, Oid collation)
 	return keys;
 }
 
-static int
-compare_positions(const void *a, const void *b, void *arg)
-{
-	const int *positions = (const int *) arg;
-	int left = positions[*(const int *) a];
-	int right = positions[*(const int *) b];
-
-	return left < right ? -1 : left > right ? 1 : 0;
-}
-
 /* Numbers of the set's values, in the order in which the array has them */
 int *
 vecseg_keys_in_order_of_position(const VecsegKeySet *keys)
 {
 	int *order = palloc(Max(keys->nkeys, 1) * sizeof(int));
+	int last = 0;
+	int *at; /* number of the value at each position, plus one; or zero */
+	int n = 0;
 	int i;
 
 	for (i = 0; i < keys->nkeys; i++)
-		order[i] = i;
-	qsort_arg(order, keys->nkeys, sizeof(int), compare_positions,
-			  keys->positions);
+		last = Max(last, keys->positions[i]);
+	at = palloc0((last + 1) * sizeof(int));
+	for (i = 0; i < keys->nkeys; i++)
+		at[keys->positions[i]] = i + 1;
+	for (i = 1; i <= last; i++)
+	{
+		if (at[i] > 0)
+			order[n++] = at[i] - 1;
+	}
+	pfree(at);
 	return order;
 }
 
