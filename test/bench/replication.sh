@@ -157,7 +157,7 @@ end_workers()
 	wait_for publisher "SELECT count(*) = 0 FROM pg_stat_activity
 		WHERE backend_type = 'walsender'"
 	wait_for subscriber "SELECT count(*) = 0 FROM pg_stat_activity
-		WHERE backend_type = 'logical replication worker'"
+		WHERE backend_type LIKE 'logical replication%worker'"
 }
 
 # --- tables ---

@@ -230,7 +230,7 @@ sub locked
 	foreach my $method (@methods)
 	{
 		$subscriber->poll_query_until($method,
-			"SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'logical replication worker' "
+			"SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type LIKE 'logical replication%worker' "
 			  . "AND datname = '$method' AND wait_event_type = 'Lock'")
 		  or BAIL_OUT("the apply worker of $method does not wait");
 	}
