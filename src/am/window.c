@@ -204,6 +204,12 @@ vecseg_window_full(const VecsegWindow *window)
 	return !window->filling;
 }
 
+void
+vecseg_window_expect(VecsegWindow *window, int rows)
+{
+	window->limit = Min(rows, window->max_rows);
+}
+
 int
 vecseg_window_limit(const VecsegWindow *window)
 {

@@ -64,6 +64,9 @@ extern VecsegWindow *vecseg_window_create_bulk(Relation rel,
  */
 extern bool vecseg_window_full(const VecsegWindow *window);
 
+/* So many rows will be wanted: start with as many. */
+extern void vecseg_window_expect(VecsegWindow *window, int rows);
+
 /* Rows that the window holds at most for the time being */
 extern int vecseg_window_limit(const VecsegWindow *window);
 

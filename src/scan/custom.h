@@ -93,6 +93,8 @@ extern VecsegTids *vecseg_tids_create(Relation heap, Relation index,
 									  VecsegWindow *window);
 extern void vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys,
 							  bool asked_order);
+extern void vecseg_tids_start_search(VecsegTids *tids, ScanKey orderbys,
+									 int norderbys, int expected);
 extern bool vecseg_tids_fetch(VecsegTids *tids, TupleTableSlot *slot,
 							  bool *visible, int *position);
 extern void vecseg_tids_end(VecsegTids *tids);
@@ -117,12 +119,16 @@ typedef struct VecsegScanInfo
 					   * apply when their operand is null */
 	bool asked_order;  /* rows in the order of the array's elements */
 	bool by_reference; /* do not read what is merely returned */
+	int expected;	   /* rows that a LIMIT will take; 0: unknown */
 } VecsegScanInfo;
 
 /* A plan's custom_exprs */
 #define VECSEG_INDEX_QUAL(cscan) ((List *) linitial((cscan)->custom_exprs))
 #define VECSEG_INDEX_QUAL_ORIG(cscan) ((List *) lsecond((cscan)->custom_exprs))
 #define VECSEG_EARLY_QUAL(cscan) ((List *) lthird((cscan)->custom_exprs))
+#define VECSEG_ORDER_BY(cscan) ((List *) lfourth((cscan)->custom_exprs))
+#define VECSEG_ORDER_BY_ORIG(cscan) \
+	((List *) list_nth((cscan)->custom_exprs, 4))
 
 extern List *vecseg_scan_info_store(const VecsegScanInfo *info);
 extern void vecseg_scan_info_read(const CustomScan *cscan,
@@ -164,12 +170,15 @@ typedef struct VecsegScanState
 	Relation index;
 	ScanKey keys;
 	int nkeys;
+	ScanKey orderbys; /* of a search by distance */
+	int norderbys;
 	IndexRuntimeKeyInfo *runtime_keys;
 	int nruntime_keys;
 	ExprContext *runtime_context;
 
 	bool started;
 	bool exhausted; /* the index has no more */
+	int pushed;		/* rows so far, of a search */
 	VecsegTids *tids;
 	TupleTableSlot *row;		/* on its way to the window */
 	VecsegWindow *window;		/* NULL: no columns to be read */

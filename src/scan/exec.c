@@ -124,6 +124,10 @@ open_index(VecsegScanState *state, EState *estate)
 						   VECSEG_INDEX_QUAL(cscan), false, &state->keys,
 						   &state->nkeys, &state->runtime_keys,
 						   &state->nruntime_keys, NULL, NULL);
+	ExecIndexBuildScanKeys(&state->css.ss.ps, state->index,
+						   VECSEG_ORDER_BY(cscan), true, &state->orderbys,
+						   &state->norderbys, &state->runtime_keys,
+						   &state->nruntime_keys, NULL, NULL);
 	if (state->nruntime_keys > 0)
 		state->runtime_context = CreateExprContext(estate);
 }
@@ -184,14 +188,29 @@ expects_most(const VecsegScanState *state)
 	return reltuples > 0 && plan->plan_rows >= reltuples * MOST_OF_TABLE;
 }
 
+static void
+start_tids(VecsegScanState *state)
+{
+	ScanKey keys;
+	int nkeys;
+
+	if (state->norderbys > 0)
+	{
+		vecseg_tids_start_search(state->tids, state->orderbys, state->norderbys,
+								 state->info.expected);
+		return;
+	}
+	keys = effective_keys(state, &nkeys);
+	vecseg_tids_start(state->tids, keys, nkeys, state->info.asked_order);
+	pfree(keys);
+}
+
 /* Start from the beginning, with the present values of parameters. */
 static void
 start_scan(VecsegScanState *state)
 {
 	EState *estate = state->css.ss.ps.state;
 	Relation rel = state->css.ss.ss_currentRelation;
-	ScanKey keys;
-	int nkeys;
 
 	if (state->nruntime_keys > 0)
 	{
@@ -207,9 +226,10 @@ start_scan(VecsegScanState *state)
 		state->tids = vecseg_tids_create(rel, state->index, estate->es_snapshot,
 										 state->info.direction, state->window);
 	}
-	keys = effective_keys(state, &nkeys);
-	vecseg_tids_start(state->tids, keys, nkeys, state->info.asked_order);
-	pfree(keys);
+	start_tids(state);
+	if (state->window != NULL && state->info.expected > 0)
+		vecseg_window_expect(state->window, state->info.expected);
+	state->pushed = 0;
 	state->exhausted = false;
 	state->started = true;
 }
@@ -249,6 +269,14 @@ fetch_next(VecsegScanState *state, TupleTableSlot *slot, int *position)
 	return passes_early(state, slot);
 }
 
+/* Will no more rows than those in the window be wanted, by all that is known? */
+static bool
+has_expected(const VecsegScanState *state)
+{
+	return state->info.expected > 0 && state->pushed >= state->info.expected &&
+		   vecseg_window_rows(state->window) > 0;
+}
+
 /*
  * Put rows into the window.  Once there is one to return, a search for more
  * among rows that do not pass is not carried on for long.
@@ -260,6 +288,7 @@ fill_window(VecsegScanState *state)
 	int tried = 0;
 
 	while (!state->exhausted && !vecseg_window_full(state->window) &&
+		   !has_expected(state) &&
 		   (tried < limit || vecseg_window_rows(state->window) == 0))
 	{
 		int position;
@@ -269,6 +298,8 @@ fill_window(VecsegScanState *state)
 		if (!fetch_next(state, state->row, &position))
 			continue;
 		vecseg_window_push(state->window, state->row);
+		if (state->info.expected > 0)
+			state->pushed++;
 		if (state->positions != NULL)
 			vecseg_positions_push(state->positions, position);
 	}

@@ -50,7 +50,7 @@ show_columns(VecsegScanState *state, ExplainState *es)
 		ExplainPropertyList("Read Ahead", names, es);
 }
 
-/* "Backward" or "Array" where rows do not come in the index's own order */
+/* What decides the order where that is not the index's own */
 static void
 show_order(const VecsegScanInfo *info, ExplainState *es)
 {
@@ -86,6 +86,8 @@ vecseg_explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	ExplainPropertyText("Index", get_rel_name(state->info.indexid), es);
 	show_conditions("Index Cond", VECSEG_INDEX_QUAL_ORIG(cscan), node,
 					ancestors, es);
+	show_conditions("Order By", VECSEG_ORDER_BY_ORIG(cscan), node, ancestors,
+					es);
 	show_order(&state->info, es);
 	show_conditions("Filter Before Read", VECSEG_EARLY_QUAL(cscan), node,
 					ancestors, es);

@@ -3,9 +3,10 @@
  * paths.c
  *	  When the planner may choose a Vecseg Scan.
  *
- * For index paths that the server has found, a path is added that reads the
- * same rows in the same order, but ahead.  Two more are found here, which
- * the queries that vecseg_scroll and vecseg_retrieve stand for need:
+ * For index paths that the server has found, of btrees and of pgvector's
+ * indexes, a path is added that reads the same rows in the same order, but
+ * ahead.  Two more, of btrees, are found here, which the queries that
+ * vecseg_scroll and vecseg_retrieve stand for need:
  *
  * - "(key > bound) IS NOT FALSE" limits the scan like "key > bound", unless
  *	 the bound turns out to be null when the query runs.  (key: a column that
@@ -97,8 +98,30 @@ plan_index_paths(PlannerInfo *root, RelOptInfo *rel, bool index_only)
 	return result;
 }
 
+/* An index of pgvector's?  Known by name, like its types. */
+static bool
+is_vector_index(const IndexOptInfo *index)
+{
+	const char *name = get_am_name(index->relam);
+
+	return name != NULL &&
+		   (strcmp(name, "hnsw") == 0 || strcmp(name, "ivfflat") == 0);
+}
+
 /*
- * The plain btree scans that the server knows, even those not worth keeping.
+ * A search by distance?  Other indexes that order by distance may do so
+ * roughly, and have the executor sort again.
+ */
+static bool
+is_search(const IndexPath *path)
+{
+	return path->indexorderbys != NIL && path->indexclauses == NIL &&
+		   is_vector_index(path->indexinfo);
+}
+
+/*
+ * The plain btree scans and the searches that the server knows, even those not
+ * worth keeping.
  *
  * An index-only scan has all values from the index, which never refers to
  * large ones elsewhere, so there is nothing to read ahead; a query that is
@@ -114,9 +137,11 @@ plain_index_paths(PlannerInfo *root, RelOptInfo *rel, bool inlined)
 	{
 		IndexPath *path = (IndexPath *) lfirst(cell);
 
-		if (IsA(path, IndexPath) && path->path.pathtype == T_IndexScan &&
-			path->path.param_info == NULL && path->indexorderbys == NIL &&
-			path->indexinfo->relam == BTREE_AM_OID)
+		if (!IsA(path, IndexPath) || path->path.pathtype != T_IndexScan ||
+			path->path.param_info != NULL)
+			continue;
+		if (is_search(path) || (path->indexorderbys == NIL &&
+								path->indexinfo->relam == BTREE_AM_OID))
 			result = lappend(result, path);
 	}
 	return result;
@@ -237,6 +262,20 @@ set_cost(PlannerInfo *root, Path *path, const IndexPath *index_path)
 			path->startup_cost);
 }
 
+/*
+ * The rows of a search that a LIMIT takes, all that the index finds; 0 if that
+ * is not known.
+ */
+static int
+rows_of_limit(PlannerInfo *root, RelOptInfo *rel)
+{
+	if (root->limit_tuples < 1 || root->limit_tuples > VECSEG_WINDOW_ROWS ||
+		rel->baserestrictinfo != NIL ||
+		!bms_equal(rel->relids, root->all_baserels))
+		return 0;
+	return (int) root->limit_tuples;
+}
+
 static void
 add_scan_path(PlannerInfo *root, RelOptInfo *rel, IndexPath *index_path,
 			  int nbounds, List *pathkeys, bool asked_order)
@@ -250,6 +289,8 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, IndexPath *index_path,
 						 : ForwardScanDirection;
 	info.nbounds = nbounds;
 	info.asked_order = asked_order;
+	if (index_path->indexorderbys != NIL)
+		info.expected = rows_of_limit(root, rel);
 
 	path->path.pathtype = T_CustomScan;
 	path->path.parent = rel;
@@ -387,17 +428,26 @@ find_needs(PlannerInfo *root, RelOptInfo *rel, Relation relation, Needs *needs)
 
 /*
  * Paths of one kind of index scan.  A scan for at most one row has nothing to
- * read ahead, and one for columns that are never large is left to the server
- * unless it is ours to serve.
+ * read ahead, and one, or a search, for columns that are never large is left to
+ * the server unless it is ours to serve.
  */
 static void
 add_paths_like(PlannerInfo *root, RelOptInfo *rel, IndexPath *path,
 			   const Needs *needs)
 {
-	List *bounds = match_bounds(root, rel, path->indexinfo, needs->desc);
-	int nbounds = list_length(bounds);
-	PathKey *position = match_position(root, path);
+	List *bounds;
+	int nbounds;
+	PathKey *position;
 
+	if (is_search(path))
+	{
+		if (needs->large)
+			add_scan_path(root, rel, path, 0, path->path.pathkeys, false);
+		return;
+	}
+	bounds = match_bounds(root, rel, path->indexinfo, needs->desc);
+	nbounds = list_length(bounds);
+	position = match_position(root, path);
 	path = add_index_clauses(root, path, bounds);
 	if (nbounds > 0 ||
 		((needs->large || needs->inlined) && rows_fetched(path) > 1))

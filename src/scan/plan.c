@@ -26,8 +26,9 @@ List *
 vecseg_scan_info_store(const VecsegScanInfo *info)
 {
 	return list_make2(list_make1_oid(info->indexid),
-					  list_make4_int(info->direction, info->nbounds,
-									 info->asked_order, info->by_reference));
+					  list_make5_int(info->direction, info->nbounds,
+									 info->asked_order, info->by_reference,
+									 info->expected));
 }
 
 void
@@ -40,6 +41,7 @@ vecseg_scan_info_read(const CustomScan *cscan, VecsegScanInfo *info)
 	info->nbounds = lsecond_int(numbers);
 	info->asked_order = lthird_int(numbers) != 0;
 	info->by_reference = lfourth_int(numbers) != 0;
+	info->expected = list_nth_int(numbers, 4);
 }
 
 /* Does a condition need a vector? */
@@ -138,9 +140,10 @@ vecseg_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 	cscan->scan.plan.qual = late;
 	cscan->scan.scanrelid = rel->relid;
 	cscan->flags = best_path->flags;
-	cscan->custom_exprs = list_make3(
-		iscan->indexqual,
-		conditions_with_bounds(iscan->indexqualorig, info.nbounds), early);
+	cscan->custom_exprs =
+		list_make5(iscan->indexqual,
+				   conditions_with_bounds(iscan->indexqualorig, info.nbounds),
+				   early, iscan->indexorderby, iscan->indexorderbyorig);
 	cscan->methods = &vecseg_scan_methods;
 	return (Plan *) cscan;
 }
@@ -154,6 +157,20 @@ return_by_reference(CustomScan *cscan)
 	vecseg_scan_info_read(cscan, &info);
 	info.by_reference = true;
 	cscan->custom_private = vecseg_scan_info_store(&info);
+}
+
+/* Does a node do more with the rows below than pass columns on? */
+static bool
+computes(const Plan *plan)
+{
+	ListCell *cell;
+
+	foreach(cell, plan->targetlist)
+	{
+		if (!IsA(lfirst_node(TargetEntry, cell)->expr, Var))
+			return true;
+	}
+	return plan->qual != NIL;
 }
 
 static void mark_plan(Plan *plan, bool limited, bool by_reference);
@@ -185,6 +202,8 @@ mark_plan(Plan *plan, bool limited, bool by_reference)
 			mark_plans(((CustomScan *) plan)->custom_plans, false, false);
 			break;
 		case T_SubqueryScan:
+			if (computes(plan))
+				limited = by_reference = false;
 			mark_plan(((SubqueryScan *) plan)->subplan, limited, by_reference);
 			break;
 		case T_Append:

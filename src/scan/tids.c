@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * tids.c
- *	  Row addresses from a btree, ahead of need.
+ *	  Row addresses from an index, ahead of need.
  *
  * Addresses are taken from the index in batches: of one at first, so that a
  * LIMIT 1 costs no more than one, then of twice as many each time.  The next
  * batch is taken when half of the last one was consumed.  The heap pages of the
  * addresses to come are prefetched.
  *
- * There are two ways to get a batch:
+ * There are three ways to get a batch:
  *
  * - A range: the index scan goes on where it was.  The leaf pages to come
  *	 are prefetched.
@@ -21,6 +21,11 @@
  *	 within a batch, keys are looked up in index order and their addresses put
  *	 back into the array's.  The larger the batch, the more keys are found on
  *	 a page that is still at hand.
+ *
+ * - A search, by an index that orders by distance.  What it costs to get
+ *	 further addresses is not known, and may be much: batches stay small, the
+ *	 next is taken when the last was consumed, and none goes beyond the rows
+ *	 that a LIMIT is known to take, until these are consumed.
  *
  * Holding addresses without a pin is safe with an MVCC snapshot only: what
  * VACUUM puts in the place of a row that was dead is not visible to it.
@@ -47,9 +52,10 @@
 #include "scan/btree.h"
 #include "scan/custom.h"
 
-/* Addresses in a batch at most: from a range, for the keys of an array */
+/* Addresses in a batch at most: from a range, for the keys of an array, ... */
 #define MAX_RANGE_BATCH 1024
 #define MAX_KEY_BATCH 16384
+#define MAX_SEARCH_BATCH 64
 
 /* Pages prefetched ahead at most */
 #define PAGES_AHEAD 1024
@@ -80,6 +86,8 @@ struct VecsegTids
 	ScanKey keys; /* conditions */
 	int nkeys;
 	bool exhausted; /* the index has no more */
+	int norderbys;	/* of a search; 0: it is none */
+	int expected;	/* addresses that a search will need; 0: unknown */
 	VecsegLeafWalk *walk;
 	bool walk_begun;
 
@@ -208,16 +216,41 @@ array_is_null(const VecsegTids *tids)
 	return false;
 }
 
-/* Have an index scan for so many conditions. */
+/* Have an index scan for so many conditions and distances. */
 static void
-begin_index_scan(VecsegTids *tids, int nkeys)
+begin_index_scan(VecsegTids *tids, int nkeys, int norderbys)
 {
 	if (tids->scan != NULL && tids->scan->numberOfKeys == nkeys)
 		return;
 	if (tids->scan != NULL)
 		index_endscan(tids->scan);
 	tids->scan = index_beginscan(tids->heap, tids->index, tids->snapshot, NULL,
-								 nkeys, 0);
+								 nkeys, norderbys);
+}
+
+static void
+empty_queue(VecsegTids *tids)
+{
+	tids->exhausted = false;
+	tids->first = tids->count = tids->low_water = 0;
+	tids->heap_prefetched = 0;
+	tids->heap_block = InvalidBlockNumber;
+	tids->batch = 1;
+}
+
+/*
+ * Start from the beginning, in the order of these distances.  expected: as
+ * many addresses are needed; 0 if that is not known.
+ */
+void
+vecseg_tids_start_search(VecsegTids *tids, ScanKey orderbys, int norderbys,
+						 int expected)
+{
+	begin_index_scan(tids, 0, norderbys);
+	empty_queue(tids);
+	tids->norderbys = norderbys;
+	tids->expected = expected;
+	index_rescan(tids->scan, NULL, 0, orderbys, norderbys);
 }
 
 /*
@@ -231,13 +264,13 @@ vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys, bool asked_order)
 	MemoryContext oldcontext;
 	ScanKey array_key;
 
-	begin_index_scan(tids, nkeys);
+	begin_index_scan(tids, nkeys, 0);
+	empty_queue(tids);
 	MemoryContextReset(tids->context);
 	oldcontext = MemoryContextSwitchTo(tids->context);
 	tids->keys = palloc(Max(nkeys, 1) * sizeof(ScanKeyData));
 	memcpy(tids->keys, keys, nkeys * sizeof(ScanKeyData));
 	tids->nkeys = nkeys;
-	tids->exhausted = false;
 	tids->walk = NULL;
 	tids->walk_begun = false;
 	tids->set = NULL;
@@ -245,10 +278,6 @@ vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys, bool asked_order)
 	tids->next_key = 0;
 	tids->prefetched = 0;
 	tids->in_key = false;
-	tids->first = tids->count = tids->low_water = 0;
-	tids->heap_prefetched = 0;
-	tids->heap_block = InvalidBlockNumber;
-	tids->batch = 1;
 
 	array_key = find_array_key(tids);
 	if (array_key != NULL)
@@ -363,6 +392,33 @@ walk_leaves(VecsegTids *tids)
 	}
 	if (tids->walk != NULL)
 		vecseg_leaf_walk_advance(tids->walk, so->currPos.currPage);
+}
+
+static void
+load_search(VecsegTids *tids)
+{
+	int wanted = tids->batch;
+	int n;
+
+	if (tids->expected > 0)
+	{
+		wanted = Min(tids->expected, MAX_SEARCH_BATCH);
+		tids->expected -= wanted;
+	}
+	else
+		tids->batch = Min(tids->batch * 2, MAX_SEARCH_BATCH);
+	for (n = 0; n < wanted && !tids->exhausted; n++)
+	{
+		ItemPointer tid = next_from_index(tids);
+
+		if (tid == NULL)
+			tids->exhausted = true;
+		else if (tids->scan->xs_recheck || tids->scan->xs_recheckorderby)
+			elog(ERROR, "index \"%s\" orders by distance only roughly",
+				 RelationGetRelationName(tids->index));
+		else
+			put(tids, tid, 0);
+	}
 }
 
 static void
@@ -537,6 +593,11 @@ load(VecsegTids *tids)
 		memmove(tids->queue, tids->queue + tids->first,
 				tids->count * sizeof(Address));
 	tids->first = 0;
+	if (tids->norderbys > 0)
+	{
+		load_search(tids);
+		return;
+	}
 	if (tids->set == NULL)
 		load_range(tids);
 	else if (tids->asked != NULL && tids->set->nkeys > 0)
