@@ -92,7 +92,7 @@ extern VecsegTids *vecseg_tids_create(Relation heap, Relation index,
 									  ScanDirection direction,
 									  VecsegWindow *window);
 extern void vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys,
-							  bool asked_order);
+							  bool asked_order, int first_batch);
 extern void vecseg_tids_start_search(VecsegTids *tids, ScanKey orderbys,
 									 int norderbys, int expected);
 extern bool vecseg_tids_fetch(VecsegTids *tids, TupleTableSlot *slot,
@@ -119,7 +119,8 @@ typedef struct VecsegScanInfo
 					   * apply when their operand is null */
 	bool asked_order;  /* rows in the order of the array's elements */
 	bool by_reference; /* do not read what is merely returned */
-	int expected;	   /* rows that a LIMIT will take; 0: unknown */
+	int expected;	   /* rows of a search that a LIMIT takes; 0: unknown */
+	bool eager;		   /* nothing is known that ends the scan early */
 } VecsegScanInfo;
 
 /* A plan's custom_exprs */

@@ -8,8 +8,8 @@
  *														   conditions,
  *														   projection
  *
- * The window holds rows ahead of the one being returned: one at first, then
- * more and more, but not many more than were returned, so that a query that
+ * The window holds rows ahead of the one being returned: one at first, unless
+ * all will be wanted, then more and more, but not many more than were returned, so that a query that
  * stops early has not read much in vain.  Conditions are checked in the same sequence as
  * in an index scan, but earlier: those that need no vectors when the row
  * enters the window.
@@ -29,6 +29,9 @@
 #include "utils/rel.h"
 
 #include "scan/custom.h"
+
+/* Rows to begin with when all will be wanted; else it is one */
+#define EAGER_ROWS 128
 
 /* So much of a table's rows is most of it, for how their vectors are read. */
 #define MOST_OF_TABLE 0.25
@@ -201,7 +204,8 @@ start_tids(VecsegScanState *state)
 		return;
 	}
 	keys = effective_keys(state, &nkeys);
-	vecseg_tids_start(state->tids, keys, nkeys, state->info.asked_order);
+	vecseg_tids_start(state->tids, keys, nkeys, state->info.asked_order,
+					  state->info.eager ? EAGER_ROWS : 1);
 	pfree(keys);
 }
 
@@ -229,6 +233,8 @@ start_scan(VecsegScanState *state)
 	start_tids(state);
 	if (state->window != NULL && state->info.expected > 0)
 		vecseg_window_expect(state->window, state->info.expected);
+	else if (state->window != NULL && state->info.eager)
+		vecseg_window_expect(state->window, EAGER_ROWS);
 	state->pushed = 0;
 	state->exhausted = false;
 	state->started = true;

@@ -276,6 +276,17 @@ rows_of_limit(PlannerInfo *root, RelOptInfo *rel)
 	return (int) root->limit_tuples;
 }
 
+/*
+ * Will all rows of the scan be wanted, as far as is known?  Neither a LIMIT, nor
+ * a cursor, nor EXISTS says otherwise, nor is it the inner side of a join.
+ */
+static bool
+wants_all(PlannerInfo *root, RelOptInfo *rel)
+{
+	return root->tuple_fraction <= 0 &&
+		   bms_equal(rel->relids, root->all_baserels);
+}
+
 static void
 add_scan_path(PlannerInfo *root, RelOptInfo *rel, IndexPath *index_path,
 			  int nbounds, List *pathkeys, bool asked_order)
@@ -291,6 +302,8 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, IndexPath *index_path,
 	info.asked_order = asked_order;
 	if (index_path->indexorderbys != NIL)
 		info.expected = rows_of_limit(root, rel);
+	else
+		info.eager = wants_all(root, rel);
 
 	path->path.pathtype = T_CustomScan;
 	path->path.parent = rel;

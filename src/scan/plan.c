@@ -25,10 +25,12 @@
 List *
 vecseg_scan_info_store(const VecsegScanInfo *info)
 {
+	List *numbers =
+		list_make5_int(info->direction, info->nbounds, info->asked_order,
+					   info->by_reference, info->expected);
+
 	return list_make2(list_make1_oid(info->indexid),
-					  list_make5_int(info->direction, info->nbounds,
-									 info->asked_order, info->by_reference,
-									 info->expected));
+					  lappend_int(numbers, info->eager));
 }
 
 void
@@ -42,6 +44,7 @@ vecseg_scan_info_read(const CustomScan *cscan, VecsegScanInfo *info)
 	info->asked_order = lthird_int(numbers) != 0;
 	info->by_reference = lfourth_int(numbers) != 0;
 	info->expected = list_nth_int(numbers, 4);
+	info->eager = list_nth_int(numbers, 5) != 0;
 }
 
 /* Does a condition need a vector? */

@@ -4,7 +4,8 @@
  *	  Row addresses from an index, ahead of need.
  *
  * Addresses are taken from the index in batches: of one at first, so that a
- * LIMIT 1 costs no more than one, then of twice as many each time.  The next
+ * LIMIT 1 costs no more than one, unless all will be wanted, then of twice as
+ * many each time.  The next
  * batch is taken when half of the last one was consumed.  The heap pages of the
  * addresses to come are prefetched.
  *
@@ -256,16 +257,19 @@ vecseg_tids_start_search(VecsegTids *tids, ScanKey orderbys, int norderbys,
 /*
  * Start from the beginning with these conditions, which must stay as they
  * are.  asked_order: in the order of the array in a condition = ANY (array)
- * on the first column, of which the index must be unique.
+ * on the first column, of which the index must be unique.  first_batch: rows to
+ * look for at first.
  */
 void
-vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys, bool asked_order)
+vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys, bool asked_order,
+				  int first_batch)
 {
 	MemoryContext oldcontext;
 	ScanKey array_key;
 
 	begin_index_scan(tids, nkeys, 0);
 	empty_queue(tids);
+	tids->batch = first_batch;
 	MemoryContextReset(tids->context);
 	oldcontext = MemoryContextSwitchTo(tids->context);
 	tids->keys = palloc(Max(nkeys, 1) * sizeof(ScanKeyData));

@@ -282,9 +282,14 @@ table_of()
 	esac
 }
 
-# Settings of a contender for some work
+# Settings of a contender for some work in a state.  That rows are cached and
+# vectors are not is what it comes to when vectors outgrow the memory, in which
+# case vecseg.direct_io = auto reads past the page cache.
 settings()
 {
+	case $3-$1 in
+		rowswarm-vecseg | rowswarm-sql) echo "SET vecseg.direct_io = on;" ;;
+	esac
 	case $1 in
 		sync1) echo "SET vecseg.io_method = sync; SET vecseg.io_depth = 1;" ;;
 		sync) echo "SET vecseg.io_method = sync;" ;;
@@ -353,10 +358,10 @@ count_of()
 # A whole session; the measured statement is the one between the two settings.
 session()
 {
-	local contender=$1 work=$2 run=$3
+	local contender=$1 work=$2 run=$3 state=$4
 
 	echo "\\o /dev/null"
-	settings "$contender" "$work"
+	settings "$contender" "$work" "$state"
 	case $work in
 		get*) echo "SELECT ids FROM wanted WHERE count = $(count_of "$work") AND run = $run \\gset" ;;
 		exact) echo "SELECT vec($run, 2, $DIMS)::vector AS q \\gset" ;;
@@ -371,7 +376,7 @@ session()
 	fi
 }
 
-# run_session CONTENDER WORK RUN: prints "elapsed-ms cpu-ms result"
+# run_session CONTENDER WORK RUN STATE: prints "elapsed-ms cpu-ms result"
 run_session()
 {
 	session "$@" | sql >"$SCRATCH/result" 2>"$SCRATCH/messages" ||
@@ -403,7 +408,7 @@ measure()
 	local state=$1 contender=$2 work=$3 run=$4 times
 
 	reach_state "$state" "$(table_of "$contender")"
-	times=$(run_session "$contender" "$work" "$run")
+	times=$(run_session "$contender" "$work" "$run" "$state")
 	check_result "$contender" "$work" "$run"
 	if [[ $run -gt 0 ]]; then
 		echo "time $state $work $contender $(count_of "$work") $times" >>"$SCRATCH/results"
@@ -473,7 +478,7 @@ measure_memory()
 	rm -f "$SCRATCH/pid"
 	{
 		echo "SELECT pg_backend_pid() \\g $SCRATCH/pid"
-		session "$contender" scroll 1
+		session "$contender" scroll 1 rowswarm
 	} | sql >/dev/null 2>&1 &
 	while [[ ! -s $SCRATCH/pid ]]; do sleep 0.01; done
 	pid=$(cat "$SCRATCH/pid")
