@@ -144,9 +144,17 @@ vecseg_page_is_verified(Page page, BlockNumber block)
 
 /* --- 16 --- */
 
+/* Do the server's own reads bypass the page cache (debug_io_direct)? */
+#if PG_VERSION_NUM >= 160000
+#define VECSEG_SERVER_READS_DIRECTLY() ((io_direct_flags & IO_DIRECT_DATA) != 0)
+#else
+#define VECSEG_SERVER_READS_DIRECTLY() false
+#endif
+
 #if PG_VERSION_NUM < 160000
 
 typedef RelFileNode RelFileLocator;
+typedef RelFileNodeBackend RelFileLocatorBackend;
 
 #define rd_locator rd_node
 #define dbOid dbNode

@@ -35,7 +35,8 @@ typedef struct VecsegLookup VecsegLookup;
 extern VecsegLookup *vecseg_lookup_create(Relation index,
 										  const ScanKeyData *key,
 										  Snapshot snapshot, bool skip_dead);
-extern void vecseg_lookup_prefetch(VecsegLookup *lookup, int rank, Datum key);
+extern BlockNumber vecseg_lookup_leaf(VecsegLookup *lookup, int rank,
+									  Datum key);
 extern int vecseg_lookup_find(VecsegLookup *lookup, int rank, Datum key,
 							  ItemPointerData **found);
 extern void vecseg_lookup_unpin(VecsegLookup *lookup);

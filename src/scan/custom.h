@@ -74,6 +74,14 @@ typedef struct VecsegPageWatch
 extern bool vecseg_watch_wants_prefetch(VecsegPageWatch *watch, bool *timed);
 extern void vecseg_watch_note(VecsegPageWatch *watch, instr_time start);
 
+/* ---- pages.c ---- */
+
+typedef struct VecsegPages VecsegPages;
+
+extern VecsegPages *vecseg_pages_create(Relation rel);
+extern void vecseg_pages_add(VecsegPages *pages, BlockNumber block);
+extern void vecseg_pages_prefetch(VecsegPages *pages);
+
 /* ---- prefetch.c ---- */
 
 typedef struct VecsegLeafWalk VecsegLeafWalk;
@@ -92,7 +100,7 @@ extern VecsegTids *vecseg_tids_create(Relation heap, Relation index,
 									  ScanDirection direction,
 									  VecsegWindow *window);
 extern void vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys,
-							  bool asked_order, int first_batch);
+							  bool asked_order, bool eager);
 extern void vecseg_tids_start_search(VecsegTids *tids, ScanKey orderbys,
 									 int norderbys, int expected);
 extern bool vecseg_tids_fetch(VecsegTids *tids, TupleTableSlot *slot,

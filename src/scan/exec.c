@@ -205,7 +205,7 @@ start_tids(VecsegScanState *state)
 	}
 	keys = effective_keys(state, &nkeys);
 	vecseg_tids_start(state->tids, keys, nkeys, state->info.asked_order,
-					  state->info.eager ? EAGER_ROWS : 1);
+					  state->info.eager);
 	pfree(keys);
 }
 

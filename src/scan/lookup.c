@@ -47,8 +47,7 @@ struct VecsegLookup
 	int first;
 	PGAlignedBlock parent;
 
-	BlockNumber prefetched; /* leaf asked for last */
-	Buffer leaf;			/* pinned, or invalid */
+	Buffer leaf; /* pinned, or invalid */
 	int nfound;
 	int max_found;
 	ItemPointerData *found;
@@ -69,7 +68,6 @@ vecseg_lookup_create(Relation index, const ScanKeyData *key, Snapshot snapshot,
 	lookup->snapshot = snapshot;
 	lookup->skip_dead = skip_dead;
 	lookup->has_parent = false;
-	lookup->prefetched = InvalidBlockNumber;
 	lookup->leaf = InvalidBuffer;
 	lookup->max_found = 16;
 	lookup->found = palloc(lookup->max_found * sizeof(ItemPointerData));
@@ -117,19 +115,14 @@ set_key(VecsegLookup *lookup, Datum key)
 }
 
 /*
- * Ask for the leaf page where a key belongs.  rank: a number that is the
- * greater the later the key comes in the index.
+ * The leaf page where a key belongs; invalid if the index is empty.  rank: a
+ * number that is the greater the later the key comes in the index.
  */
-void
-vecseg_lookup_prefetch(VecsegLookup *lookup, int rank, Datum key)
+BlockNumber
+vecseg_lookup_leaf(VecsegLookup *lookup, int rank, Datum key)
 {
-	BlockNumber leaf;
-
 	set_key(lookup, key);
-	leaf = find_leaf(lookup, rank);
-	if (leaf != lookup->prefetched && BlockNumberIsValid(leaf))
-		PrefetchBuffer(lookup->index, MAIN_FORKNUM, leaf);
-	lookup->prefetched = leaf;
+	return find_leaf(lookup, rank);
 }
 
 /* Lock a leaf, and those to the right up to where the present key belongs. */

@@ -4,8 +4,9 @@
  *	  Row addresses from an index, ahead of need.
  *
  * Addresses are taken from the index in batches: of one at first, so that a
- * LIMIT 1 costs no more than one, unless all will be wanted, then of twice as
- * many each time.  The next
+ * LIMIT 1 costs no more than one, then of twice as many each time.  If all will
+ * be wanted they are large sooner: the larger a batch, the closer together are
+ * the pages that it needs, and the fewer requests it takes to read them.  The next
  * batch is taken when half of the last one was consumed.  The heap pages of the
  * addresses to come are prefetched.
  *
@@ -58,8 +59,11 @@
 #define MAX_KEY_BATCH 16384
 #define MAX_SEARCH_BATCH 64
 
+/* The first batch when all rows will be wanted; each is four times the last */
+#define EAGER_BATCH 256
+
 /* Pages prefetched ahead at most */
-#define PAGES_AHEAD 1024
+#define PAGES_AHEAD 8192
 
 /* Batches smaller than this are not worth a look at the index's inner pages */
 #define MIN_WALK_BATCH 64
@@ -82,6 +86,8 @@ struct VecsegTids
 	bool prefetch;
 	VecsegPageWatch heap_watch;
 	VecsegPageWatch leaf_watch;
+	VecsegPages *heap_pages; /* to be prefetched */
+	VecsegPages *leaf_pages;
 	MemoryContext context; /* of what belongs to one run of the scan */
 
 	ScanKey keys; /* conditions */
@@ -96,9 +102,11 @@ struct VecsegTids
 	VecsegKeySet *set;
 	ScanKey array_key; /* its condition among keys */
 	VecsegLookup *lookup;
-	bool unique;	/* the key determines the row: lookup finds all of it */
-	int *asked;		/* the set's numbers in the order asked for */
-	bool *timed;	/* of the set's keys: the same of the leaf page */
+	bool unique;	 /* the key determines the row: lookup finds all of it */
+	int *asked;		 /* the set's numbers in the order asked for */
+	bool *timed;	 /* of the set's keys: the same of the leaf page */
+	int *batch_keys; /* the next ones of those, sorted, or NULL */
+	int nbatch_keys;
 	int next_key;	/* in order of processing */
 	int prefetched; /* leaf pages of keys before this were asked for */
 	bool in_key;	/* the index scan may have more for the last key */
@@ -112,6 +120,7 @@ struct VecsegTids
 	BlockNumber heap_block; /* the last of them */
 	int low_water;
 	int batch; /* size of the next batch */
+	bool eager;
 };
 
 /* window: for what the addresses are wanted; may be NULL. */
@@ -129,6 +138,8 @@ vecseg_tids_create(Relation heap, Relation index, Snapshot snapshot,
 	tids->window = window;
 	tids->prefetch =
 		get_tablespace_io_concurrency(heap->rd_rel->reltablespace) > 0;
+	tids->heap_pages = vecseg_pages_create(heap);
+	tids->leaf_pages = vecseg_pages_create(index);
 	tids->max = MAX_RANGE_BATCH;
 	tids->queue = palloc(tids->max * sizeof(Address));
 	tids->context = AllocSetContextCreate(CurrentMemoryContext, "vecseg tids",
@@ -257,19 +268,21 @@ vecseg_tids_start_search(VecsegTids *tids, ScanKey orderbys, int norderbys,
 /*
  * Start from the beginning with these conditions, which must stay as they
  * are.  asked_order: in the order of the array in a condition = ANY (array)
- * on the first column, of which the index must be unique.  first_batch: rows to
- * look for at first.
+ * on the first column, of which the index must be unique.  eager: all rows will
+ * be wanted.
  */
 void
 vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys, bool asked_order,
-				  int first_batch)
+				  bool eager)
 {
 	MemoryContext oldcontext;
 	ScanKey array_key;
 
 	begin_index_scan(tids, nkeys, 0);
 	empty_queue(tids);
-	tids->batch = first_batch;
+	tids->eager = eager;
+	if (eager)
+		tids->batch = EAGER_BATCH;
 	MemoryContextReset(tids->context);
 	oldcontext = MemoryContextSwitchTo(tids->context);
 	tids->keys = palloc(Max(nkeys, 1) * sizeof(ScanKeyData));
@@ -279,6 +292,7 @@ vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys, bool asked_order,
 	tids->walk_begun = false;
 	tids->set = NULL;
 	tids->asked = NULL;
+	tids->batch_keys = NULL;
 	tids->next_key = 0;
 	tids->prefetched = 0;
 	tids->in_key = false;
@@ -451,17 +465,21 @@ key_in_index_order(const VecsegTids *tids, int i)
 	return ascending(tids) ? i : tids->set->nkeys - 1 - i;
 }
 
-/* Prefetch the leaf page of a key of the set, unless it seems in memory. */
+/* Have the leaf page of a key of the set read, unless it seems in memory. */
 static void
-prefetch_leaf(VecsegTids *tids, int key)
+want_leaf(VecsegTids *tids, int key)
 {
+	BlockNumber leaf;
+
 	CHECK_FOR_INTERRUPTS();
 	if (!vecseg_watch_wants_prefetch(&tids->leaf_watch, &tids->timed[key]))
 		return;
 	if (tids->window != NULL)
 		vecseg_window_keep_reading(tids->window);
-	vecseg_lookup_prefetch(tids->lookup, rank_of_key(tids, key),
-						   tids->set->values[key]);
+	leaf = vecseg_lookup_leaf(tids->lookup, rank_of_key(tids, key),
+							  tids->set->values[key]);
+	if (BlockNumberIsValid(leaf))
+		vecseg_pages_add(tids->leaf_pages, leaf);
 }
 
 /*
@@ -479,9 +497,10 @@ prefetch_leaves(VecsegTids *tids, const int *keys, int next, int end)
 		tids->prefetched >= Min(next + PAGES_AHEAD / 2, end))
 		return;
 	for (; tids->prefetched < until; tids->prefetched++)
-		prefetch_leaf(tids, keys != NULL
-								? keys[tids->prefetched]
-								: key_in_index_order(tids, tids->prefetched));
+		want_leaf(tids, keys != NULL
+							? keys[tids->prefetched]
+							: key_in_index_order(tids, tids->prefetched));
+	vecseg_pages_prefetch(tids->leaf_pages);
 }
 
 static void
@@ -529,42 +548,60 @@ compare_addresses(const void *a, const void *b)
 							  (ItemPointer) &right->tid);
 }
 
-/* The next keys in the order asked for, sorted in index order */
-static int *
-take_batch_of_keys(VecsegTids *tids, int *nkeys)
+/* Take the next keys in the order asked for, sorted in index order. */
+static void
+take_batch_of_keys(VecsegTids *tids)
 {
 	int n = Min(tids->batch, tids->set->nkeys - tids->next_key);
-	int *keys = palloc(n * sizeof(int));
 
-	memcpy(keys, tids->asked + tids->next_key, n * sizeof(int));
+	tids->batch_keys =
+		MemoryContextAlloc(tids->context, Max(n, 1) * sizeof(int));
+	memcpy(tids->batch_keys, tids->asked + tids->next_key, n * sizeof(int));
+	qsort(tids->batch_keys, n, sizeof(int), compare_ints);
+	tids->nbatch_keys = n;
 	tids->next_key += n;
-	qsort(keys, n, sizeof(int), compare_ints);
-	*nkeys = n;
-	return keys;
+	tids->prefetched = 0;
 }
 
 static void
 load_keys_in_asked_order(VecsegTids *tids)
 {
 	int before = tids->count;
-	int nkeys;
-	int *keys = take_batch_of_keys(tids, &nkeys);
 	int i;
 
-	tids->prefetched = 0;
-	for (i = 0; i < nkeys; i++)
+	if (tids->batch_keys == NULL)
+		take_batch_of_keys(tids);
+	for (i = 0; i < tids->nbatch_keys; i++)
 	{
-		int position = tids->set->positions[keys[i]];
+		int key = tids->batch_keys[i];
+		int position = tids->set->positions[key];
 
-		prefetch_leaves(tids, keys, i, nkeys);
-		put_key(tids, keys[i], position);
+		prefetch_leaves(tids, tids->batch_keys, i, tids->nbatch_keys);
+		put_key(tids, key, position);
 		while (tids->in_key)
 			put_next(tids, position);
 	}
 	qsort(tids->queue + before, tids->count - before, sizeof(Address),
 		  compare_addresses);
 	tids->exhausted = tids->next_key == tids->set->nkeys;
-	pfree(keys);
+	pfree(tids->batch_keys);
+	tids->batch_keys = NULL;
+}
+
+/* Prefetch the leaf pages of the next batch while rows of this one are read. */
+static void
+prefetch_next_batch(VecsegTids *tids)
+{
+	if (tids->exhausted || tids->batch < MIN_WALK_BATCH)
+		return;
+	if (tids->asked != NULL)
+	{
+		take_batch_of_keys(tids);
+		prefetch_leaves(tids, tids->batch_keys, 0, tids->nbatch_keys);
+	}
+	else
+		prefetch_leaves(tids, NULL, tids->next_key,
+						Min(tids->next_key + tids->batch, tids->set->nkeys));
 }
 
 /* Prefetch the heap pages of addresses in the queue, if they seem not cached. */
@@ -585,8 +622,9 @@ prefetch_heap(VecsegTids *tids)
 			continue;
 		tids->heap_block = block;
 		if (vecseg_watch_wants_prefetch(&tids->heap_watch, &address->timed))
-			PrefetchBuffer(tids->heap, MAIN_FORKNUM, block);
+			vecseg_pages_add(tids->heap_pages, block);
 	}
+	vecseg_pages_prefetch(tids->heap_pages);
 }
 
 /* Take the next batch from the index. */
@@ -608,11 +646,14 @@ load(VecsegTids *tids)
 		load_keys_in_asked_order(tids);
 	else
 		load_keys_in_index_order(tids);
-	if (tids->set != NULL)
-		vecseg_lookup_unpin(tids->lookup);
 	tids->low_water = tids->count / 2;
-	tids->batch = Min(tids->batch * 2,
+	tids->batch = Min(tids->batch * (tids->eager ? 4 : 2),
 					  tids->set == NULL ? MAX_RANGE_BATCH : MAX_KEY_BATCH);
+	if (tids->set != NULL)
+	{
+		vecseg_lookup_unpin(tids->lookup);
+		prefetch_next_batch(tids);
+	}
 }
 
 /*
