@@ -5,11 +5,13 @@
 #
 #   initial copy   of ROWS rows, from CREATE SUBSCRIPTION until the table is
 #                  ready, with ids that are sequential (bigint) and random
-#                  (uuid), in two states:
+#                  (uuid), in the states:
 #                    cold      both servers were just started, and nothing of
 #                              them is cached
 #                    limited   the same, and both servers together may use
 #                              MEMORY_LIMIT of memory, page cache included
+#                    warm      both were just started, the publisher's files
+#                              are in the page cache (only if asked for)
 #   apply          of CHANGES transactions of one row each, written while the
 #                  subscription was disabled, from when it is enabled until
 #                  the last is applied: insert, update of the vector, update
@@ -25,8 +27,7 @@
 #   MEMORY_LIMIT=512M  SHARED_BUFFERS=128MB
 #   WITH=        more options of the subscriptions, e.g. "binary = true"
 #   PERF=1       also a profile (by perf, as root) of each first initial copy and
-#                apply: where the time goes. It counts all processes named
-#                postgres, so let no other server be busy.
+#                apply: where the time goes
 #   RESULTS=file add the measurements to this file, and report all that are in it:
 #                a run in parts, each of fewer RUNS
 #   INSTALLED=1  measure what is installed: do not build and install
@@ -127,12 +128,17 @@ drop_caches()
 	fi
 }
 
+postmaster()
+{
+	head -n 1 "$SCRATCH/$1/postmaster.pid"
+}
+
 # CPU time in ms that a server's ended processes have used
 cpu_of()
 {
 	local ticks
 
-	ticks=$(sed 's/.*) //' "/proc/$(head -n 1 "$SCRATCH/$1/postmaster.pid")/stat" |
+	ticks=$(sed 's/.*) //' "/proc/$(postmaster "$1")/stat" |
 		cut -d' ' -f14,15)
 	echo $((${ticks/ / + } * 1000 / $(getconf CLK_TCK)))
 }
@@ -230,7 +236,9 @@ begin_profile()
 {
 	PROFILE=
 	if [[ -n ${PERF:-} && $2 == 1 ]]; then
-		perf record -q -a -g -F 499 -o "$SCRATCH/perf.$1" \
+		# the servers' processes that start from now on
+		perf record -q -g -F 499 -o "$SCRATCH/perf.$1" \
+			-p "$(postmaster publisher),$(postmaster subscriber)" \
 			>/dev/null 2>&1 </dev/null &
 		PROFILE=$!
 	fi
@@ -280,7 +288,11 @@ measure_copy()
 
 	create_table "$kind" "$table" "$key" | sql subscriber
 	stop_servers
-	drop_caches
+	if [[ $state == warm ]]; then
+		find "$SCRATCH/publisher/base" -type f -exec cat {} + >/dev/null
+	else
+		drop_caches
+	fi
 	start_servers "$state"
 	measured "copy $state $key $kind" "$ROWS" "$run" copy "pub_${kind}_$key"
 	if [[ $run == 1 ]]; then check_same "$table"; fi
@@ -350,9 +362,8 @@ report()
 		for file in "$SCRATCH"/perf.*; do
 			echo
 			echo "== where the time goes: $(basename "$file" | sed 's/^perf\.//; s/\./ /g')"
-			perf report -i "$file" --comm postgres --no-children -g none --sort dso,symbol \
-				--percent-limit 1 --stdio 2>/dev/null |
-				grep -vE '^#|^$|swapper' | head -n 25
+			perf report -i "$file" --no-children -g none --sort dso,symbol \
+				--percent-limit 1 --stdio 2>/dev/null | grep -vE '^#|^$' | head -n 25
 		done
 	fi
 }
