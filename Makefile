@@ -12,8 +12,11 @@
 #   make test-hard        the TAP tests with longer rounds
 #   make test-matrix      the tests on several versions of PostgreSQL
 #                         [VERSIONS="17 18"]
-#   make test-server-suites   PostgreSQL's own suites, on vecseg tables
-#                         [SUITES="regress isolation recovery subscription"]
+#   make test-asserts     the tests on a server built with assertions
+#                         [SANITIZE=1 for gcc's sanitizers too]
+#   make test-server-suites   PostgreSQL's and pgvector's own suites, on vecseg
+#                         tables  [SUITES="regress isolation recovery
+#                         subscription pgvector pgvector_tap"]
 #   make bench            measure against heap tables and the disk  [ROWS=200000],
 #                         then logical replication
 #   make bench-replication    only that
@@ -90,6 +93,9 @@ test-hard:
 test-matrix:
 	@test/matrix.sh $(VERSIONS)
 
+test-asserts:
+	@test/asserts.sh
+
 test-server-suites:
 	@test/server_suites.sh $(SUITES)
 
@@ -104,5 +110,5 @@ help:
 	@sed -n 's/^#   make/  make/p' Makefile
 
 .PHONY: all install uninstall clean setup demo demo-stop test test-regress \
-	test-isolation test-tap test-hard test-matrix test-server-suites bench \
-	bench-replication help
+	test-isolation test-tap test-hard test-matrix test-asserts \
+	test-server-suites bench bench-replication help
