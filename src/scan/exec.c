@@ -31,7 +31,7 @@
 #include "scan/custom.h"
 
 /* Rows to begin with when all will be wanted; else it is one */
-#define EAGER_ROWS 128
+#define EAGER_ROWS 32
 
 /* So much of a table's rows is most of it, for how their vectors are read. */
 #define MOST_OF_TABLE 0.25

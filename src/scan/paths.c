@@ -283,8 +283,15 @@ rows_of_limit(PlannerInfo *root, RelOptInfo *rel)
 static bool
 wants_all(PlannerInfo *root, RelOptInfo *rel)
 {
-	return root->tuple_fraction <= 0 &&
-		   bms_equal(rel->relids, root->all_baserels);
+	if (!bms_equal(rel->relids, root->all_baserels))
+		return false;
+	/* a subquery is not told if it is one of several that are joined */
+	for (; root != NULL; root = root->parent_root)
+	{
+		if (root->tuple_fraction > 0)
+			return false;
+	}
+	return true;
 }
 
 static void

@@ -13,8 +13,8 @@
  *	 1. in shared buffers, every page of it;
  *	 2. if the kernel has its pages, in the mapping.  When it is got, what is
  *	    on one page is used there; the rest is copied, into memory that the
- *	    processor still has at hand.  Values here and there are copied at once
- *	    by a read that does not wait;
+ *	    processor still has at hand.  Values here and there are read at once, by
+ *	    a read that does not wait, until the backend has read many;
  *	 3. else it waits for the next submission.
  *
  * A submission sorts the waiting values by place and merges neighbours into
