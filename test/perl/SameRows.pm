@@ -23,6 +23,7 @@ our @EXPORT = qw(
   caught_up
   open_session
   rewind
+  churn
   used_slots
   store_blocks
 );
@@ -158,6 +159,50 @@ sub rewind
 	$target->enable_streaming($source);
 	$target->start;
 	return;
+}
+
+=pod
+
+=item churn($tables, $rewritten, $moved)
+
+A script for C<start_client>, which goes on until it is stopped: rows of tables
+(an array) change, slots are freed, segments given back and others added. One of
+the tables is rewritten now and then, another moved between the default
+tablespace and C<elsewhere>. Rows with ids up to 1000 have 768 dimensions, those
+from 10001 to 10400 as many as their ids say beyond 10000.
+
+=cut
+
+sub churn
+{
+	my ($tables, $rewritten, $moved) = @_;
+	my $set = next_version();
+	my $script = '';
+
+	foreach my $round (1 .. 2000)
+	{
+		my $from = 100_000 + 400 * $round;
+		my $short = 10_001 + 7 * $round % 400;
+
+		foreach my $table (@$tables)
+		{
+			$script .= <<"SQL";
+UPDATE $table SET $set WHERE id % 7 = $round % 7 AND id <= 1000;
+INSERT INTO $table SELECT i, 1, vec(i, 1, 768) FROM generate_series($from, $from + 399) i;
+\\echo ack
+DELETE FROM $table WHERE id >= 100000;
+VACUUM $table;
+INSERT INTO $table VALUES ($short, 1, vec($short, 1, $short - 10000)) ON CONFLICT DO NOTHING;
+\\echo ack
+SQL
+		}
+		$script .= "VACUUM FULL $rewritten;\n" if $round % 5 == 0;
+		$script .= "ALTER TABLE $moved SET TABLESPACE pg_default;\n"
+		  if $round % 6 == 2;
+		$script .= "ALTER TABLE $moved SET TABLESPACE elsewhere;\n"
+		  if $round % 6 == 5;
+	}
+	return $script;
 }
 
 =pod

@@ -34,32 +34,8 @@ $node->safe_psql('postgres', 'ALTER TABLE moved SET TABLESPACE elsewhere');
 like(toast_file($node, 'moved'), qr/pg_tblspc/, 'vectors in a tablespace');
 fill_table($node, $_, 1, 1000) foreach @tables;
 
-# Rows change, slots are freed, segments given back and others added, files
-# replaced, until told to stop.
 my $set = next_version();
-my $script = '';
-foreach my $round (1 .. 2000)
-{
-	my $from = 100_000 + 400 * $round;
-	my $short = 10_001 + 7 * $round % 400;
-
-	foreach my $table (@tables)
-	{
-		$script .= <<"SQL";
-UPDATE $table SET $set WHERE id % 7 = $round % 7 AND id <= 1000;
-INSERT INTO $table SELECT i, 1, vec(i, 1, 768) FROM generate_series($from, $from + 399) i;
-\\echo ack
-DELETE FROM $table WHERE id > 1000;
-VACUUM $table;
-INSERT INTO $table VALUES ($short, 1, vec($short, 1, $short - 10000)) ON CONFLICT DO NOTHING;
-\\echo ack
-SQL
-	}
-	$script .= "VACUUM FULL items;\n" if $round % 5 == 0;
-	$script .= "ALTER TABLE moved SET TABLESPACE pg_default;\n" if $round % 6 == 2;
-	$script .= "ALTER TABLE moved SET TABLESPACE elsewhere;\n" if $round % 6 == 5;
-}
-my $writer = start_client($node, $script);
+my $writer = start_client($node, churn(\@tables, 'items', 'moved'));
 wait_for_acks([$writer], 10);
 
 # A node whose files someone else makes

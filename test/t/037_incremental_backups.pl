@@ -185,30 +185,8 @@ back_up($node, 'second');
 goes_on('second incremental backup', $state);
 
 # While all tables are being written to; then the copy follows the server.
-my $script = '';
-foreach my $round (1 .. 2000)
-{
-	my $from = 100_000 + 400 * $round;
-	my $short = 10_001 + 7 * $round % 400;
-
-	foreach my $table (@tables)
-	{
-		next if $table eq 'still';
-		$script .= <<"SQL";
-UPDATE $table SET $set WHERE id % 7 = $round % 7 AND id <= 1000;
-INSERT INTO $table SELECT i, 1, vec(i, 1, 768) FROM generate_series($from, $from + 99) i;
-\\echo ack
-DELETE FROM $table WHERE id >= 100000;
-VACUUM $table;
-INSERT INTO $table VALUES ($short, 1, vec($short, 1, $short - 10000)) ON CONFLICT DO NOTHING;
-\\echo ack
-SQL
-	}
-	$script .= "VACUUM FULL rewritten;\n" if $round % 5 == 0;
-	$script .= "ALTER TABLE moved SET TABLESPACE pg_default;\n" if $round % 6 == 2;
-	$script .= "ALTER TABLE moved SET TABLESPACE elsewhere;\n" if $round % 6 == 5;
-}
-my $writer = start_client($node, $script);
+my $writer = start_client($node,
+	churn([ grep { $_ ne 'still' } @tables ], 'rewritten', 'moved'));
 
 wait_for_acks([$writer], 10);
 back_up($node, 'third');
