@@ -241,6 +241,7 @@ begin_profile()
 			-p "$(postmaster publisher),$(postmaster subscriber)" \
 			>/dev/null 2>&1 </dev/null &
 		PROFILE=$!
+		sleep 1	# until it is there
 	fi
 }
 
