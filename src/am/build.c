@@ -33,6 +33,7 @@
 #include "nodes/execnodes.h"
 #include "optimizer/optimizer.h"
 #include "storage/bufmgr.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "am/build.h"
@@ -41,6 +42,7 @@
 
 struct VecsegBuild
 {
+	MemoryContext context; /* of all of this */
 	Relation rel;
 	IndexInfo *info;			 /* of the real index */
 	IndexBuildCallback callback; /* of its access method */
@@ -95,29 +97,48 @@ set_columns(VecsegBuild *build)
 	return large;
 }
 
-VecsegBuild *
-vecseg_build_begin(Relation rel, IndexInfo *info, IndexBuildCallback callback,
-				   void *callback_state, BlockNumber block)
+static void
+prepare(VecsegBuild *build, BlockNumber block)
 {
-	VecsegBuild *build = palloc0(sizeof(VecsegBuild));
-	TupleDesc desc = RelationGetDescr(rel);
+	/* our rows have nulls also where there must be none */
+	TupleDesc desc = CreateTupleDescCopy(RelationGetDescr(build->rel));
 
-	build->rel = rel;
-	build->info = info;
-	build->callback = callback;
-	build->callback_state = callback_state;
-	if (!OidIsValid(rel->rd_rel->reltoastrelid) || !set_columns(build))
-	{
-		pfree(build);
-		return NULL;
-	}
-	if (BlockNumberIsValid(block))
-		build->pin = ReadBuffer(rel, block);
 	build->estate = CreateExecutorState();
 	build->plain = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	build->pushed = MakeSingleTupleTableSlot(desc, &TTSOpsBufferHeapTuple);
 	build->popped = MakeSingleTupleTableSlot(desc, &TTSOpsBufferHeapTuple);
-	build->offer = vecseg_offer_create(desc, rel->rd_rel->reltoastrelid);
+	build->offer = vecseg_offer_create(desc, build->rel->rd_rel->reltoastrelid);
+	if (BlockNumberIsValid(block))
+		build->pin = ReadBuffer(build->rel, block);
+}
+
+VecsegBuild *
+vecseg_build_begin(Relation rel, IndexInfo *info, IndexBuildCallback callback,
+				   void *callback_state, BlockNumber block)
+{
+	MemoryContext context;
+	MemoryContext old;
+	VecsegBuild *build;
+
+	if (!OidIsValid(rel->rd_rel->reltoastrelid))
+		return NULL;
+	context = AllocSetContextCreate(CurrentMemoryContext, "vecseg index build",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	build = palloc0(sizeof(VecsegBuild));
+	build->context = context;
+	build->rel = rel;
+	build->info = info;
+	build->callback = callback;
+	build->callback_state = callback_state;
+	if (set_columns(build))
+		prepare(build, block);
+	else
+	{
+		MemoryContextDelete(context);
+		build = NULL;
+	}
+	MemoryContextSwitchTo(old);
 	return build;
 }
 
@@ -197,6 +218,20 @@ push(VecsegBuild *build, ItemPointer tid)
 	ExecClearTuple(build->pushed);
 }
 
+static void
+open_window(VecsegBuild *build)
+{
+	MemoryContext old = MemoryContextSwitchTo(build->context);
+	Bitmapset *columns = NULL;
+	int i;
+
+	for (i = 0; i < build->columns.ii_NumIndexAttrs; i++)
+		columns =
+			bms_add_member(columns, build->columns.ii_IndexAttrNumbers[i]);
+	build->window = vecseg_window_create_bulk(build->rel, columns);
+	MemoryContextSwitchTo(old);
+}
+
 /* Deliver a row at once, and open a window if its values are detoasted. */
 static void
 watch(VecsegBuild *build, Relation index, ItemPointer tid, bool alive)
@@ -204,15 +239,7 @@ watch(VecsegBuild *build, Relation index, ItemPointer tid, bool alive)
 	vecseg_offer_row(build->offer, build->plain);
 	deliver(build, index, build->plain, tid, alive);
 	if (vecseg_offer_taken(build->offer) != NULL)
-	{
-		Bitmapset *columns = NULL;
-		int i;
-
-		for (i = 0; i < build->columns.ii_NumIndexAttrs; i++)
-			columns =
-				bms_add_member(columns, build->columns.ii_IndexAttrNumbers[i]);
-		build->window = vecseg_window_create_bulk(build->rel, columns);
-	}
+		open_window(build);
 	vecseg_offer_withdraw(build->offer);
 }
 
@@ -255,5 +282,5 @@ vecseg_build_end(VecsegBuild *build, Relation index)
 	FreeExecutorState(build->estate);
 	if (BufferIsValid(build->pin))
 		ReleaseBuffer(build->pin);
-	pfree(build);
+	MemoryContextDelete(build->context);
 }
