@@ -3,10 +3,10 @@
 -- vectors in the row, vecseg. Ids are random: their order is not the rows'.
 -- The keys' indexes are there before the rows, as in a table in use: one that
 -- is built afterwards has its leaf pages in key order on disk.
--- psql variables: rows, dims, runs; type, of the vectors' column, "vector" being
--- pgvector's; and few, the number of rows to build an index on.
+-- psql variables: rows, dims, runs; type, of the vectors' column, "vector(n)"
+-- being pgvector's; and few, the number of rows to build an index on.
 CREATE EXTENSION vecseg;
-SELECT :'type' = 'vector' AS with_pgvector \gset
+SELECT :'type' LIKE 'vector%' AS with_pgvector \gset
 \if :with_pgvector
 CREATE EXTENSION vector;
 \endif

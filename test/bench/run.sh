@@ -148,7 +148,7 @@ load()
 	write_conf
 	server_start
 	sql -f "$REPO/test/vec.sql"
-	sql -v rows="$ROWS" -v dims="$DIMS" -v runs="$ID_SETS" -v type="$TYPE" \
+	sql -v rows="$ROWS" -v dims="$DIMS" -v runs="$ID_SETS" -v type="${TYPE/#vector/vector($DIMS)}" \
 		-v few="$INDEX_ROWS" -f "$BENCH/load.sql"
 	server_stop
 	sync -f "$SCRATCH"
