@@ -118,6 +118,8 @@ configure()
 		huge_pages = $([[ $HUGE_PAGES == 1 ]] && echo try || echo off)
 		effective_io_concurrency = 64
 		max_parallel_workers_per_gather = 0
+		max_parallel_maintenance_workers = 0
+		maintenance_work_mem = 256MB
 		jit = off
 		autovacuum = off
 		fsync = off
@@ -381,9 +383,9 @@ run_session()
 {
 	session "$@" | sql >"$SCRATCH/result" 2>"$SCRATCH/messages" ||
 		{ cat "$SCRATCH/messages"; die "failed: $*"; } >&2
-	perl -ne '($user, $system, $elapsed) = ($1, $2, $3)
-			if m{([\d.]+) s user, ([\d.]+) s system, ([\d.]+) s elapsed};
-		END { printf "%.3f %.3f\n", $elapsed * 1000, ($user + $system) * 1000 }' \
+	perl -ne 'next if !m{([\d.]+) s user, ([\d.]+) s system, ([\d.]+) s elapsed};
+		printf "%.3f %.3f\n", $3 * 1000, ($1 + $2) * 1000;
+		last' \
 		"$SCRATCH/messages"
 }
 
