@@ -119,6 +119,7 @@ vecseg_build_begin(Relation rel, IndexInfo *info, IndexBuildCallback callback,
 	MemoryContext context;
 	MemoryContext old;
 	VecsegBuild *build;
+	bool wanted;
 
 	if (!OidIsValid(rel->rd_rel->reltoastrelid))
 		return NULL;
@@ -131,15 +132,14 @@ vecseg_build_begin(Relation rel, IndexInfo *info, IndexBuildCallback callback,
 	build->info = info;
 	build->callback = callback;
 	build->callback_state = callback_state;
-	if (set_columns(build))
+	wanted = set_columns(build);
+	if (wanted)
 		prepare(build, block);
-	else
-	{
-		MemoryContextDelete(context);
-		build = NULL;
-	}
 	MemoryContextSwitchTo(old);
-	return build;
+	if (wanted)
+		return build;
+	MemoryContextDelete(context);
+	return NULL;
 }
 
 IndexInfo *
