@@ -4,9 +4,11 @@
 # method:
 #
 #   test/server_suites.sh [regress] [isolation] [recovery] [subscription]
+#                         [pgvector] [pgvector_tap]
 #
 # The default is regress and isolation; recovery and subscription are the TAP
-# suites, which take longer. As a control, each suite is run in the same way on
+# suites, which take longer; the last two are pgvector's, where it is installed.
+# As a control, each suite is run in the same way on
 # plain heap, by a server without vecseg. A test passes if both runs print the
 # same, or if vecseg's prints what PostgreSQL expects, or if the difference is
 # the one in test/server_suites/expected_differences, which README.md there
@@ -19,8 +21,9 @@
 #
 # By environment:
 #
-#   PG_SOURCE=dir    the unpacked source of PostgreSQL, in place of the source
-#                    package of the installed server
+#   PG_SOURCE=dir, PGVECTOR_SOURCE=dir
+#                    the unpacked sources, in place of the source packages of
+#                    what is installed
 #   SUITE_TESTS      of the TAP suites run only these, e.g. "001_stream_rep"
 #   PGVER, PG_CONFIG
 
@@ -42,6 +45,7 @@ tests_of()
 			# left out of the schedule for servers without such transactions
 			printf '%s\n' prepared-transactions prepared-transactions-cic
 			;;
+		pgvector) basename -s .sql "$SUITES_DIR"/pgvector/sql/*.sql ;;
 		*)
 			local file
 			for file in "$SUITES_DIR/$1"/t/*.pl; do
@@ -59,7 +63,12 @@ schedule_tests()
 	sed -n 's/^test: *//p' "$1" | tr -s ' ' '\n' | grep .
 }
 
-# --- regress and isolation: one server for both ---
+# --- regress, isolation and pgvector: one server for all ---
+
+on_one_server()
+{
+	[[ $1 =~ ^(regress|isolation|pgvector)$ ]]
+}
 
 # start_suites_server KIND: heap or vecseg
 start_suites_server()
@@ -88,13 +97,14 @@ stop_suites_server()
 # run_pg_regress KIND SUITE PROGRAM OPTION...
 run_pg_regress()
 {
-	local kind=$1 suite=$2 program=$3 load=()
+	local kind=$1 suite=$2 program=$3 load=() psql=$SUITES_DIR/psql
 	shift 3
 
 	if [[ $kind == vecseg ]]; then
 		load=(--load-extension=vecseg)
 	fi
-	(cd "$SCRATCH/$kind/$suite" && as_server "$program" --bindir="$SUITES_DIR/psql" \
+	[[ -d $psql ]] || psql=$BINDIR
+	(cd "$SCRATCH/$kind/$suite" && as_server "$program" --bindir="$psql" \
 		--inputdir="$SUITES_DIR/$suite" --outputdir="$SCRATCH/$kind/$suite" \
 		--host="$SOCKET_DIR" --port=5432 --user=postgres "${load[@]}" "$@" \
 		</dev/null) >"$SCRATCH/log/${suite}_$kind.log" 2>&1 || true
@@ -138,7 +148,17 @@ run_isolation()
 		prepared-transactions prepared-transactions-cic
 }
 
-# --- recovery and subscription: every test starts servers of its own ---
+# The scripts leave no tables behind.
+run_pgvector()
+{
+	local tests
+
+	mapfile -t tests < <(tests_of pgvector)
+	run_pg_regress "$1" pgvector "$PGXS_DIR/src/test/regress/pg_regress" \
+		--load-extension=vector "${tests[@]}"
+}
+
+# --- the others: every test starts servers of its own ---
 
 # What the servers of the TAP suites are given: the settings, and an initdb
 # that creates the extension in the databases from which others are made.
@@ -235,7 +255,7 @@ compare_test()
 	fi
 	if cmp -s "$found" <(cat "$expected" 2>/dev/null); then
 		PASSED=$((PASSED + 1))
-	elif grep -qE "^ignore: *$name\$" "$SUITES_DIR/$suite"/*_schedule; then
+	elif grep -qE "^ignore: *$name\$" "$SUITES_DIR/$suite"/*_schedule /dev/null; then
 		skip "$suite/$name differs, which PostgreSQL's schedule ignores"
 	elif [[ ! -s $found ]]; then
 		fail "$suite/$name: an expected difference is gone"
@@ -254,7 +274,7 @@ report_control()
 	local suite=$1 name differing=()
 
 	for name in $(tests_of "$suite"); do
-		if [[ $suite =~ ^(regress|isolation)$ ]]; then
+		if on_one_server "$suite"; then
 			as_postgres_expects "$SCRATCH/heap/$suite/results/$name.out" \
 				"$suite" "$name" || differing+=("$name")
 		elif grep -qE '^(not ok|# exit status)' \
@@ -285,7 +305,7 @@ run_kind()
 
 	for suite in "$@"; do
 		say "$suite, on $kind tables"
-		if [[ $suite =~ ^(regress|isolation)$ ]]; then
+		if on_one_server "$suite"; then
 			if [[ -z $server ]]; then
 				start_suites_server "$kind"
 				server=yes
@@ -300,6 +320,11 @@ run_kind()
 	fi
 }
 
+has_pgvector()
+{
+	[[ -f $("$PG_CONFIG" --sharedir)/extension/vector.control ]]
+}
+
 main()
 {
 	local suites suite kind
@@ -309,8 +334,14 @@ main()
 	make_scratch vecseg-suites
 	prepare
 	SUITES_DIR=$SCRATCH/suites
-	obtain_suites "$SUITES_DIR"
-	mkdir "$SCRATCH/tmp"
+	mkdir "$SCRATCH/tmp" "$SUITES_DIR"
+	if [[ " ${suites[*]} " =~ \ (regress|isolation|recovery|subscription)\  ]]; then
+		obtain_suites "$SUITES_DIR"
+	fi
+	if [[ " ${suites[*]} " =~ \ pgvector ]]; then
+		has_pgvector || die "pgvector is not installed for this server"
+		obtain_pgvector "$SUITES_DIR"
+	fi
 	for suite in "${suites[@]}"; do
 		mkdir -p "$SCRATCH"/{heap,vecseg,differences}/"$suite"
 		mkdir -p "$SCRATCH"/{heap,vecseg}/"$suite"/results

@@ -1,11 +1,15 @@
-# PostgreSQL's own test suites, from its source package. Sourced after lib.sh.
+# PostgreSQL's and pgvector's own test suites, from their source packages.
+# Sourced after lib.sh.
 #
 #   obtain_suites FOLDER    copies src/test/{regress,isolation,recovery,
 #                           subscription} there, and builds what they need:
 #                           libraries in FOLDER/lib, and FOLDER/psql/psql
+#   obtain_pgvector FOLDER  copies pgvector's SQL scripts to FOLDER/pgvector, its
+#                           TAP tests to FOLDER/pgvector_tap
 #
-# The source is that of the installed server's version, or the nearest that
-# the package sources have. PG_SOURCE=dir names an unpacked one instead.
+# The source is that of the installed package's version, or the nearest that
+# the package sources have. PG_SOURCE=dir and PGVECTOR_SOURCE=dir name unpacked
+# ones instead.
 
 SUITES="regress isolation recovery subscription"
 
@@ -26,20 +30,20 @@ private_apt_sources()
 	done
 }
 
-# Versions of the source package, the installed server's first, then from the
-# newest to the oldest.
+# Versions of the source package, that of an installed package first, then from
+# the newest to the oldest.
 source_versions()
 {
-	dpkg-query -W -f='${source:Version}\n' "postgresql-$1" 2>/dev/null || true
+	dpkg-query -W -f='${source:Version}\n' "$1" 2>/dev/null || true
 	shift
 	"$@" | sed -n 's/^Version: //p' | sort -Vr
 }
 
-# Download the source package to a folder. Not every version that is listed
-# can always be had.
+# download_source FOLDER SOURCE-PACKAGE INSTALLED-PACKAGE: not every version
+# that is listed can always be had
 download_source()
 {
-	local to=$1 package=postgresql-$2 version options
+	local to=$1 package=$2 installed=$3 version options
 
 	mkdir -p "$to"/{sources,lists/partial,cache/archives/partial}
 	private_apt_sources "$to/sources"
@@ -48,13 +52,13 @@ download_source()
 		-o Dir::State::lists="$to/lists" -o Dir::Cache="$to/cache")
 	cd "$to"
 	apt-get "${options[@]}" update || return 1
-	for version in $(source_versions "$2" \
+	for version in $(source_versions "$installed" \
 		apt-cache "${options[@]}" showsrc "$package"); do
 		if apt-get "${options[@]}" source --download-only "$package=$version"; then
 			return 0
 		fi
 	done
-	echo "set PG_SOURCE to the unpacked source of PostgreSQL $2"
+	echo "could not get the source package $package"
 	return 1
 }
 
@@ -64,7 +68,7 @@ unpack_source()
 {
 	local from=$1 archive
 
-	archive=$(compgen -G "$from/postgresql-*.orig.tar.*" |
+	archive=$(compgen -G "$from/*.orig.tar.*" |
 		grep -v '\.asc$' | head -n 1) || true
 	[[ -n $archive ]] || die "the source package has no upstream archive"
 	mkdir "$from/tree"
@@ -134,10 +138,10 @@ obtain_suites()
 	local to=$1 major source=${PG_SOURCE:-} suite
 
 	major=$("$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
-	mkdir "$to"
 	if [[ -z $source ]]; then
 		say "downloading the source of PostgreSQL $major"
-		quietly "$SCRATCH/source.log" download_source "$SCRATCH/source" "$major"
+		quietly "$SCRATCH/source.log" download_source "$SCRATCH/source" \
+			"postgresql-$major" "postgresql-$major"
 		source=$(unpack_source "$SCRATCH/source")
 	fi
 	[[ -f $source/src/test/regress/regress.c ]] ||
@@ -148,4 +152,23 @@ obtain_suites()
 	done
 	build_libraries "$source" "$to/lib"
 	build_psql "$source" "$to/psql"
+}
+
+obtain_pgvector()
+{
+	local to=$1 major source=${PGVECTOR_SOURCE:-}
+
+	major=$("$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
+	if [[ -z $source ]]; then
+		say "downloading the source of pgvector"
+		quietly "$SCRATCH/pgvector.log" download_source "$SCRATCH/pgvector" \
+			pgvector "postgresql-$major-pgvector"
+		source=$(unpack_source "$SCRATCH/pgvector")
+	fi
+	[[ -f $source/vector.control ]] || die "$source is not pgvector's source"
+	say "suites of pgvector $(sed -nE "s/^default_version = '(.*)'/\1/p" \
+		"$source/vector.control")"
+	mkdir "$to/pgvector" "$to/pgvector_tap"
+	cp -R "$source"/test/{sql,expected} "$to/pgvector"
+	cp -R "$source/test/t" "$to/pgvector_tap"
 }

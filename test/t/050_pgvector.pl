@@ -1,7 +1,9 @@
 # pgvector's types in vecseg tables, and its indexes on them. A heap table with
 # the same rows is the measure of everything: exact searches return the same;
 # and so do approximate ones, for indexes that are built with the same random
-# numbers. What reads many vectors reads them in batches.
+# numbers. (A server with assertions may draw some that are not the build's: there,
+# approximate searches must be as good as heap's.) What reads many vectors reads
+# them in batches.
 
 use strict;
 use warnings;
@@ -47,7 +49,32 @@ sub create_seed
 	chomp $headers;
 	system_or_bail('cc', '-O1', '-fPIC', '-shared', "-I$headers", '-o',
 		"$library.so", "$FindBin::RealBin/../seed/seed.c");
-	sql("CREATE FUNCTION seed(bigint) RETURNS void AS '$library', 'seed' LANGUAGE c STRICT");
+	sql("CREATE FUNCTION seed(bigint) RETURNS void AS '$library', 'seed' LANGUAGE c STRICT",
+		"CREATE FUNCTION next_number() RETURNS bigint AS '$library', 'next_number' LANGUAGE c");
+	return;
+}
+
+# Do the tables' indexes come of the same random numbers?
+my $alike = 1;
+my $asserts = sql('SHOW debug_assertions') eq 'on';
+
+# Run statements for both tables, from the same random number on. They come from a
+# function of the table's name.
+sub for_both
+{
+	my ($statements) = @_;
+	my %next;
+
+	foreach my $table ('heap_items', 'items')
+	{
+		my $result = sql('SELECT seed(1)', $statements->($table),
+			q{SELECT 'next', next_number()});
+
+		$result =~ /^next\|(.*)$/m or die 'no number';
+		$next{$1} = 1;
+	}
+	$alike &&= keys %next == 1;
+	$alike || $asserts || fail('both tables draw the same random numbers');
 	return;
 }
 
@@ -212,8 +239,18 @@ sub same_search
 
 	$options{settings} = [ @{ $options{settings} // [] }, @$by_index ];
 	my %got = map { $_ => search($_, $order, %options) } ('heap_items', 'items');
-	note sprintf '%s: recall %.3f', $name, recall($exact, $got{items});
-	is($got{items}, $got{heap_items}, "$name: finds what heap finds");
+	my %recall = map { $_ => recall($exact, $got{$_}) } keys %got;
+
+	note "$name: recall $recall{items}, heap $recall{heap_items}";
+	if ($alike)
+	{
+		is($got{items}, $got{heap_items}, "$name: finds what heap finds");
+	}
+	else
+	{
+		cmp_ok($recall{items}, '>', $recall{heap_items} - 0.1,
+			"$name: finds as much as heap");
+	}
 	return \%got;
 }
 
@@ -228,8 +265,8 @@ sub same_exact_search
 	return;
 }
 
-sql('SELECT seed(1)', 'ALTER TABLE heap_items SET ACCESS METHOD heap2');
-sql('SELECT seed(1)', 'ALTER TABLE items SET ACCESS METHOD vecseg');
+my %method = (heap_items => 'heap2', items => 'vecseg');
+for_both(sub { "ALTER TABLE $_[0] SET ACCESS METHOD $method{$_[0]}" });
 is( sql(q{SELECT count(*) FROM pg_index WHERE indrelid = 'items'::regclass AND indisvalid}),
 	1 + keys %indexes,
 	'indexes are still there');
@@ -255,18 +292,19 @@ searches_after('moved');
 
 # --- rows that come, change and go, and a crash ---
 
-foreach my $table ('heap_items', 'items')
-{
-	my $columns = 'version, embedding, half, bits, sparse, any_length';
-	my $insert = "INSERT INTO $table SELECT m.* FROM generate_series";
+for_both(
+	sub {
+		my ($table) = @_;
+		my $columns = 'version, embedding, half, bits, sparse, any_length';
+		my $insert = "INSERT INTO $table SELECT m.* FROM generate_series";
 
-	sql( 'SELECT seed(2)',
-		"UPDATE $table t SET ($columns) = (SELECT $columns FROM made(t.id, 2)) WHERE id % 5 = 0",
-		"DELETE FROM $table WHERE id % 7 = 0",
-		"$insert ($rows + 1::bigint, $rows + 200) i, made(i, 1) m",
-		"VACUUM $table",
-		"$insert ($rows + 201::bigint, $rows + 300) i, made(i, 2) m");
-}
+		return (
+			"UPDATE $table t SET ($columns) = (SELECT $columns FROM made(t.id, 2)) WHERE id % 5 = 0",
+			"DELETE FROM $table WHERE id % 7 = 0",
+			"$insert ($rows + 1::bigint, $rows + 200) i, made(i, 1) m",
+			"VACUUM $table",
+			"$insert ($rows + 201::bigint, $rows + 300) i, made(i, 2) m");
+	});
 same_rows('changed');
 searches_after('changed');
 kill9($node);
@@ -283,13 +321,12 @@ same_rows('clustered');
 
 sub create_index
 {
-	my ($definition, @settings) = @_;
+	my ($definition, $how) = @_;
 
-	foreach my $table ('heap_items', 'items')
-	{
-		sql("DROP INDEX IF EXISTS ${table}_search", @settings, 'SELECT seed(3)',
-			"CREATE INDEX ${table}_search ON $table $definition");
-	}
+	sql('DROP INDEX IF EXISTS heap_items_search, items_search');
+	$how //= '';
+	$alike = 1;
+	for_both(sub { "CREATE INDEX $how $_[0]_search ON $_[0] USING $definition" });
 	return;
 }
 
@@ -317,13 +354,13 @@ foreach my $kind (
 {
 	my ($definition, $order, %options) = @$kind;
 
-	create_index("USING $definition");
+	create_index($definition);
 	same_search($definition, $order, %options, plan => qr/_search\b/);
 	same_exact_search($definition, $order, where => $options{where});
 }
 
 # With all lists probed, IVFFlat is exact.
-create_index('USING ivfflat (embedding vector_l2_ops) WITH (lists = 20)');
+create_index('ivfflat (embedding vector_l2_ops) WITH (lists = 20)');
 my $l2 = 'embedding <-> q.embedding';
 is( search('items', $l2, settings => [ 'ivfflat.probes = 20', @$by_index ]),
 	search('heap_items', $l2, settings => $exactly),
@@ -341,7 +378,7 @@ foreach my $setting ('off', 'relaxed_order')
 	  ? cmp_ok(@full, '<', $queries, 'a filter leaves less than the limit')
 	  : is(@full, $queries, 'an iterative scan finds enough');
 }
-create_index('USING hnsw (embedding vector_l2_ops)');
+create_index('hnsw (embedding vector_l2_ops)');
 foreach my $setting ('off', 'relaxed_order', 'strict_order')
 {
 	my $got = same_search("hnsw, filtered, iterative scan $setting", $l2,
@@ -361,14 +398,11 @@ same_exact_search('joined', $l2,
 	where => 'id IN (SELECT id FROM heap_items WHERE category = 5)');
 
 # Built and rebuilt concurrently
-create_index('USING hnsw (half halfvec_ip_ops)');
-sql('SELECT seed(4)', "REINDEX INDEX CONCURRENTLY ${_}_search") foreach 'heap_items', 'items';
+create_index('hnsw (half halfvec_ip_ops)');
+$alike = 1;
+for_both(sub { "REINDEX INDEX CONCURRENTLY $_[0]_search" });
 same_search('REINDEX CONCURRENTLY', 'half <#> q.half', plan => qr/_search\b/);
-foreach my $table ('heap_items', 'items')
-{
-	sql("DROP INDEX ${table}_search", 'SELECT seed(5)',
-		"CREATE INDEX CONCURRENTLY ${table}_search ON $table USING hnsw (embedding vector_l2_ops)");
-}
+create_index('hnsw (embedding vector_l2_ops)', 'CONCURRENTLY');
 same_search('CREATE INDEX CONCURRENTLY', $l2, plan => qr/_search\b/);
 
 # --- what is read, and how ---
