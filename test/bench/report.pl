@@ -151,13 +151,13 @@ sub print_times
 	}
 }
 
-# What the disk allows at most, if that is less than the target: in state "rows
-# warm" each vector is a read at a random place.
+# What the disk allows at most, if that is less than the target: for a retrieval
+# in state "rows warm" each vector is a read at a random place.
 sub disk_limit
 {
-	my ($state, $other, $theirs, $factor) = @_;
+	my ($state, $work, $other, $theirs, $factor) = @_;
 	my $limit = disk_rows('random');
-	return '' if $state ne 'rowswarm' || $other !~ /^(toast|inline)$/;
+	return '' if "$state $work" !~ /^rowswarm get/ || $other !~ /^(toast|inline)$/;
 	return '' if !defined $limit || $limit >= $factor * $theirs;
 	return sprintf ' (reading at the rate of the disk at depth 64 would be %.2f)',
 	  $limit / $theirs;
@@ -178,7 +178,7 @@ sub print_ratios
 		$heading = '';
 		printf "%-7s %-18s %8.2f %10.2f  %s%s\n", $work, $names{$other},
 		  $ours / $theirs, $factor, verdict($ours >= $factor * $theirs),
-		  disk_limit($state, $other, $theirs, $factor);
+		  disk_limit($state, $work, $other, $theirs, $factor);
 	}
 }
 

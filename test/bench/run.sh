@@ -22,8 +22,8 @@
 #   scan          SELECT count(*), sum(e[1]): fetches each vector whole, to add
 #                 up one element, so that little else is measured
 #   none          SELECT count(*), sum(n): touches no vector
-#   scroll        all rows in the order of their (random) uuid keys; for heap
-#                 an index scan, which can return a first row at once
+#   scroll        all rows in the order of their uuid keys (random ones, see IDS);
+#                 for heap an index scan, which can return a first row at once
 #   get1k, get10k so many random ids; for heap WHERE id = ANY (...) by a bitmap
 #                 scan with effective_io_concurrency = 64, which was quicker
 #                 than an index scan in all states (HEAP_GET=index for that)
@@ -40,6 +40,7 @@
 #   TYPE=real[]          or "vector": pgvector's, which must be installed. Touching
 #                        a vector is then vector_dims(e), not e[1].
 #   INDEX_ROWS=20000
+#   IDS=random           or "sequential": uuid keys in the order of the rows
 #   SCRATCH=dir          where the cluster is; keeps it, and reuses the data
 #                        that an earlier run left there
 #   KEEP=1               keep the scratch folder even if it was not given
@@ -74,6 +75,7 @@ RUNS=${RUNS:-3}
 ID_SETS=$((RUNS > 5 ? RUNS : 5))	# so that data serves for fewer runs
 TYPE=${TYPE:-real[]}
 INDEX_ROWS=${INDEX_ROWS:-20000}
+IDS=${IDS:-random}
 WORKS=${WORKS:-scan none scroll get1k get10k$([[ $TYPE != vector ]] || echo " exact hnsw")}
 STATES=${STATES:-cold rowswarm warm}
 CONTENDERS=${CONTENDERS:-toast inline vecseg sql}
@@ -135,7 +137,8 @@ configure()
 # What the data depends on; files that another version wrote are of no use.
 fingerprint()
 {
-	echo "$ROWS $DIMS $ID_SETS $CHECKSUMS $TYPE $INDEX_ROWS" "$("$BINDIR/postgres" --version)" "$(cat "$REPO"/sql/vecseg--*.sql \
+	echo "$ROWS $DIMS $ID_SETS $CHECKSUMS $TYPE $INDEX_ROWS $IDS" \
+		"$("$BINDIR/postgres" --version)" "$(cat "$REPO"/sql/vecseg--*.sql \
 		"$REPO/src/format/page.h" "$BENCH/load.sql" | cksum)"
 }
 
@@ -151,7 +154,7 @@ load()
 	server_start
 	sql -f "$REPO/test/vec.sql"
 	sql -v rows="$ROWS" -v dims="$DIMS" -v runs="$ID_SETS" -v type="${TYPE/#vector/vector($DIMS)}" \
-		-v few="$INDEX_ROWS" -f "$BENCH/load.sql"
+		-v few="$INDEX_ROWS" -v ids="$IDS" -f "$BENCH/load.sql"
 	server_stop
 	sync -f "$SCRATCH"
 	fingerprint >"$SCRATCH/loaded"
