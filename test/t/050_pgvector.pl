@@ -367,29 +367,26 @@ is( search('items', $l2, settings => [ 'ivfflat.probes = 20', @$by_index ]),
 	'all lists of ivfflat');
 
 # Filters, and scans that go on until there are enough rows
-foreach my $setting ('off', 'relaxed_order')
+sub filtered
 {
-	my $got = same_search("ivfflat, filtered, iterative scan $setting", $l2,
-		where => 'category = 3', plan => qr/_search\b/,
-		settings => [ 'ivfflat.probes = 1', "ivfflat.iterative_scan = $setting" ]);
-	my @full = grep { tr/,// == $found - 1 } split /\n/, $got->{items};
+	my ($method, $narrow, @iterative) = @_;
 
-	$setting eq 'off'
-	  ? cmp_ok(@full, '<', $queries, 'a filter leaves less than the limit')
-	  : is(@full, $queries, 'an iterative scan finds enough');
+	foreach my $setting ('off', @iterative)
+	{
+		my $got = same_search("$method, filtered, iterative scan $setting", $l2,
+			where => 'category = 3', plan => qr/_search\b/,
+			settings => [ $narrow, "$method.iterative_scan = $setting" ]);
+		my @full = grep { tr/,// == $found - 1 } split /\n/, $got->{items};
+
+		$setting eq 'off'
+		  ? cmp_ok(@full, '<', $queries, 'a filter leaves less than the limit')
+		  : is(@full, $queries, 'an iterative scan finds enough');
+	}
+	return;
 }
+filtered('ivfflat', 'ivfflat.probes = 1', 'relaxed_order');
 create_index('hnsw (embedding vector_l2_ops)');
-foreach my $setting ('off', 'relaxed_order', 'strict_order')
-{
-	my $got = same_search("hnsw, filtered, iterative scan $setting", $l2,
-		where => 'category = 3', plan => qr/_search\b/,
-		settings => [ 'hnsw.ef_search = 20', "hnsw.iterative_scan = $setting" ]);
-	my @full = grep { tr/,// == $found - 1 } split /\n/, $got->{items};
-
-	$setting eq 'off'
-	  ? cmp_ok(@full, '<', $queries, 'a filter leaves less than the limit')
-	  : is(@full, $queries, 'an iterative scan finds enough');
-}
+filtered('hnsw', 'hnsw.ef_search = 20', 'relaxed_order', 'strict_order');
 same_search("hnsw, iterative scan, many rows", $l2,
 	limit => 300, plan => qr/_search\b/,
 	settings => ['hnsw.iterative_scan = strict_order']);
