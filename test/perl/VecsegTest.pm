@@ -828,7 +828,7 @@ sub finish_pgbench
 
 sub stop_pgbench
 {
-	my ($run, $worked) = @_;
+	my ($run, $worked, $tolerated) = @_;
 
 	$run->{run}->signal('TERM') if $run->{run}->pumpable;
 	eval { $run->{run}->finish; };
@@ -836,6 +836,7 @@ sub stop_pgbench
 		/(?:ERROR|PANIC):/
 		  || /FATAL:/ && !/FATAL:  (?:terminating connection|the database system)/
 	} split /\n/, $run->{out};
+	@errors = grep { !/$tolerated/ } @errors if $tolerated;
 	my $did_work = qr/^progress: .* (?!0\.0 tps)[0-9.]+ tps/m;
 	if (!$worked) { like($run->{out}, $did_work, "pgbench worked: $run->{name}"); }
 	elsif ($run->{out} =~ $did_work) { $$worked++; }

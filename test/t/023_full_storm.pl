@@ -353,6 +353,10 @@ sub configure
 	return;
 }
 
+# What REINDEX CONCURRENTLY drops on the primary, without waiting for a standby's
+# queries, may be missed there by a query that is just being planned, on any table.
+my $index_gone = qr/could not open relation with OID/;
+
 # Let everything run for a while, then kill the primary.
 sub storm
 {
@@ -373,7 +377,7 @@ sub storm
 	{
 		usleep(500_000 * $length);
 		kill9($standby);
-		stop_pgbench($others, \$worked{'readers on the standby'});
+		stop_pgbench($others, \$worked{'readers on the standby'}, $index_gone);
 		start_after_crash($standby);
 		$others = start_pgbench($standby, [ @options, '-c', 3 ], %readers);
 		$length /= 2;
@@ -384,7 +388,7 @@ sub storm
 	  foreach (map { $_->{client} } @workers), values %clients;
 	stop_pgbench($benches[0], \$worked{writers});
 	stop_pgbench($benches[1], \$worked{readers});
-	stop_pgbench($others, \$worked{'readers on the standby'});
+	stop_pgbench($others, \$worked{'readers on the standby'}, $index_gone);
 	return \%clients;
 }
 
@@ -487,6 +491,13 @@ sub only_expected_errors
 			|send\ end-of-streaming\ message)/x
 	} split /\n/, slurp_file($node->logfile);
 
+	if ($node == $standby)
+	{
+		my $errors = @found;
+
+		@found = grep { !/$index_gone/ } @found;
+		cmp_ok($errors - @found, '<=', 3, 'few queries missed an index');
+	}
 	is(join("\n", splice @found, 0, 20),
 		'', 'no other errors in the log of ' . $node->name);
 	return;
