@@ -141,8 +141,10 @@ my $holder = $node->background_psql('postgres');
 $holder->set_query_timer_restart;
 $holder->query_safe('BEGIN; LOCK TABLE locked IN EXCLUSIVE MODE');
 
-# Cancels what has run for a moment.
+# Cancels what has run for a moment. The server warns of a session that ends
+# before the signal; that is no complaint.
 my $canceller = start_client($node, <<'SQL');
+SET log_min_messages = error;
 DO $$
 BEGIN
 	LOOP
@@ -160,6 +162,7 @@ SQL
 # Interrupts that a query is not to notice. What is created and dropped fills
 # the queue of invalidations, so that sessions are told to catch up.
 my $noise = start_client($node, <<'SQL');
+SET log_min_messages = error;
 DO $$
 BEGIN
 	FOR i IN 1 .. 2000000000 LOOP

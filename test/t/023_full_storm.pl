@@ -28,7 +28,7 @@ my $primary = vecseg_node(
 	conf => <<'CONF');
 shared_buffers = 8MB
 max_wal_size = 256MB
-wal_keep_size = 4GB
+wal_keep_size = 2GB
 deadlock_timeout = 200ms
 max_standby_streaming_delay = 2s
 autovacuum_naptime = 1s
@@ -206,9 +206,22 @@ SELECT must_be_zero(count(*)) FROM vecseg_scroll(NULL::items) WHERE $wrong \\;
 COMMIT;
 SQL
 
+# Rows are counted in the table itself where a standby's snapshot is old. On any
+# table, an index built on the primary, by CLUSTER for instance, has no entries
+# for row versions that are dead there, whatever a standby's snapshots see.
+my %standby_readers = %readers;
+s/^BEGIN .*\n/$&SET LOCAL enable_indexscan = off \\;
+SET LOCAL enable_indexonlyscan = off \\;
+SET LOCAL enable_bitmapscan = off \\;
+/ foreach @standby_readers{qw(r_old_snapshot r_unlocked_snapshot)};
+
 # Helpers: each is a list of named operations, done in random order, and the
 # SQLSTATEs that it may meet. Deadlocks (40P01) and waiting too long for a lock
 # that the helper itself has limited (55P03) are possible on any table.
+my $list_indexes = <<'SQL';
+SELECT 'index', i.indexrelid FROM pg_index i, pg_class c
+WHERE c.relname IN ('items', 'side') AND i.indrelid IN (c.oid, c.reltoastrelid);
+SQL
 my %helpers = (
 	vacuum => {
 		pause => 0.3,
@@ -243,6 +256,7 @@ my %helpers = (
 			drop => 'ALTER TABLE items DROP COLUMN IF EXISTS extra' } },
 	index => {
 		pause => 0.3,
+		before => $list_indexes,
 		apart => 'first',
 		tolerated => ['40P01'],
 		operations => {
@@ -292,6 +306,9 @@ my %helpers = (
 # How often each operation of the helpers was done
 my %done;
 
+# OIDs of all indexes that were seen
+my %index_oids;
+
 # In how many rounds each pgbench got something done
 my %worked = (writers => 0, readers => 0, 'readers on the standby' => 0);
 
@@ -313,7 +330,8 @@ sub helper_script
 			sort { ($done{$a} // 0) <=> ($done{$b} // 0) }
 			shuffle(sort keys %operations))
 		{
-			my $step = acknowledged($operations{$name}, $name);
+			my $step = ($helper->{before} // '')
+			  . acknowledged($operations{$name}, $name);
 
 			$step = apart($step, $helper->{apart}) if $helper->{apart};
 			$script .= $step;
@@ -332,11 +350,11 @@ sub apart
 	my ($step, $duty) = @_;
 
 	return $step if $duty eq 'first' && rand() < 0.3;
-	my $lock = "SELECT pg_try_advisory_lock(1) AS free\n\\gset\n";
 	my $unlock = "SELECT pg_advisory_unlock_all();\n";
 
-	return "$lock$step$unlock" if $duty eq 'first';
-	return "$lock\\if :free\n$step$unlock\\endif\n";
+	return "SELECT pg_advisory_lock(1);\n$step$unlock" if $duty eq 'first';
+	return "SELECT pg_try_advisory_lock(1) AS free\n\\gset\n"
+	  . "\\if :free\n$step$unlock\\endif\n";
 }
 
 # Settings that differ between rounds. "all" by itself does not include the
@@ -355,7 +373,8 @@ sub configure
 
 # What REINDEX CONCURRENTLY drops on the primary, without waiting for a standby's
 # queries, may be missed there by a query that is just being planned, on any table.
-my $index_gone = qr/could not open relation with OID/;
+# That it was an index is seen in the end.
+my $index_gone = qr/could not open relation with OID (\d+)/;
 
 # Let everything run for a while, then kill the primary.
 sub storm
@@ -371,7 +390,7 @@ sub storm
 	my @benches = (
 		start_pgbench($primary, [ @options, '-c', 4 ], %writers),
 		start_pgbench($primary, [ @options, '-c', 3 ], %readers));
-	my $others = start_pgbench($standby, [ @options, '-c', 3 ], %readers);
+	my $others = start_pgbench($standby, [ @options, '-c', 3 ], %standby_readers);
 
 	if ($kill_standby)
 	{
@@ -379,7 +398,7 @@ sub storm
 		kill9($standby);
 		stop_pgbench($others, \$worked{'readers on the standby'}, $index_gone);
 		start_after_crash($standby);
-		$others = start_pgbench($standby, [ @options, '-c', 3 ], %readers);
+		$others = start_pgbench($standby, [ @options, '-c', 3 ], %standby_readers);
 		$length /= 2;
 	}
 	usleep(1_000_000 * $length);
@@ -406,6 +425,8 @@ sub check_helpers
 			'',
 			"$name, $helper: no error");
 		$done{$helper}{$_}++ foreach client_acks($client);
+		$index_oids{$_} = 1
+		  foreach slurp_file($client->{output}) =~ /^index\|(\d+)$/mg;
 	}
 	return;
 }
@@ -491,13 +512,8 @@ sub only_expected_errors
 			|send\ end-of-streaming\ message)/x
 	} split /\n/, slurp_file($node->logfile);
 
-	if ($node == $standby)
-	{
-		my $errors = @found;
-
-		@found = grep { !/$index_gone/ } @found;
-		cmp_ok($errors - @found, '<=', 3, 'few queries missed an index');
-	}
+	@found = grep { !/$index_gone/ || !$index_oids{$1} } @found
+	  if $node == $standby;
 	is(join("\n", splice @found, 0, 20),
 		'', 'no other errors in the log of ' . $node->name);
 	return;
