@@ -66,6 +66,9 @@ $(shell rm -f src/.built-for-* $(OBJS) $(MODULE_big)$(DLSUFFIX) && \
 endif
 endif
 
+# Has the compiler use vectors for checksums, as the server's makefile does.
+src/segment/checksum.o: CFLAGS += $(CFLAGS_UNROLL_LOOPS) $(CFLAGS_VECTORIZE)
+
 -include $(OBJS:.o=.d)
 else
 all install uninstall clean:

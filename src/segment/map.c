@@ -370,6 +370,33 @@ vecseg_map_unpin_all(void)
 }
 
 /*
+ * Apply a check to a page in the mapping.  Returns false also when the file
+ * cannot be mapped, or the kernel could not read the page.
+ */
+bool
+vecseg_map_check(VecsegMap *map, BlockNumber block,
+				 bool (*is_good)(const char *page, BlockNumber block))
+{
+	Window *window = get_window(map, block);
+	char *page;
+	bool result;
+
+	if (window == NULL)
+		return false;
+	page = window_address(window, block);
+	if (sigsetjmp(guard_jump, 0) != 0)
+	{
+		guard_start = guard_end = NULL;
+		return false;
+	}
+	guard_end = page + BLCKSZ;
+	guard_start = page;
+	result = is_good(page, block);
+	guard_start = guard_end = NULL;
+	return result;
+}
+
+/*
  * Copy bytes of one block from the mapping.  Returns false when that is not
  * possible: the file cannot be mapped, or the kernel could not read the page.
  */

@@ -27,6 +27,9 @@ typedef struct VecsegResidency
 
 extern VecsegMap *vecseg_map_open(Relation rel);
 extern void vecseg_map_close(VecsegMap *map);
+extern bool vecseg_map_check(VecsegMap *map, BlockNumber block,
+							 bool (*is_good)(const char *page,
+											 BlockNumber block));
 extern bool vecseg_map_copy(VecsegMap *map, BlockNumber block, uint32 offset,
 							uint32 length, char *result);
 extern void vecseg_map_touch(VecsegMap *map, BlockNumber block, uint32 offset,

@@ -34,9 +34,9 @@
 #include "access/xlog.h"
 #include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
-#include "storage/checksum.h"
 
 #include "compat.h"
+#include "segment/checksum.h"
 #include "segment/map.h"
 #include "segment/read.h"
 #include "segment/store.h"
@@ -134,38 +134,17 @@ vecseg_read_if_buffered(Relation rel, BlockNumber block, uint32 offset,
 }
 
 /*
- * Is a page image read from the file a sound data page?  The image must be a
- * private copy.  The checksum is verified in a cluster that has them.
+ * Is a page of the file a sound data page?  The checksum is verified in a
+ * cluster that has them.
  */
 bool
-vecseg_read_page_ok(char *page, BlockNumber block)
+vecseg_read_page_ok(const char *page, BlockNumber block)
 {
-	PageHeader header = (PageHeader) page;
+	const PageHeaderData *header = (const PageHeaderData *) page;
 
 	return vecseg_page_is_data(VecsegPageGetOpaque(page)) &&
 		   (!DataChecksumsEnabled() ||
-			pg_checksum_page(page, block) == header->pd_checksum);
-}
-
-/* Copy bytes of a block from the mapping; false when that does not do. */
-static bool
-copy_from_map(VecsegMap *map, BlockNumber block, uint32 offset, uint32 length,
-			  char *result)
-{
-	PGAlignedBlock page;
-	VecsegPageOpaque opaque;
-
-	if (!DataChecksumsEnabled())
-		return vecseg_map_copy(map, block, BLCKSZ - sizeof(opaque),
-							   sizeof(opaque), (char *) &opaque) &&
-			   vecseg_page_is_data(&opaque) &&
-			   vecseg_map_copy(map, block, offset, length, result);
-
-	if (!vecseg_map_copy(map, block, 0, BLCKSZ, page.data) ||
-		!vecseg_read_page_ok(page.data, block))
-		return false;
-	memcpy(result, page.data + offset, length);
-	return true;
+			vecseg_page_checksum(page, block) == header->pd_checksum);
 }
 
 /* Copy bytes of a block; true if they were in shared buffers. */
@@ -178,7 +157,8 @@ vecseg_read_piece(Relation rel, VecsegStore *store, BlockNumber block,
 	if (store->map == NULL)
 		store->map = vecseg_map_open(rel);
 	if (block < store->nblocks &&
-		copy_from_map(store->map, block, offset, length, result))
+		vecseg_map_check(store->map, block, vecseg_read_page_ok) &&
+		vecseg_map_copy(store->map, block, offset, length, result))
 		return false;
 	vecseg_read_buffered(rel, block, offset, length, result);
 	return false;

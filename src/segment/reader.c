@@ -122,7 +122,7 @@ vecseg_reader_open(Relation rel, VecsegReadPart part,
 	reader->absent = InvalidBlockNumber;
 	reader->region = InvalidBlockNumber;
 	reader->checksums = DataChecksumsEnabled();
-	reader->page_block = InvalidBlockNumber;
+	reader->good_block = InvalidBlockNumber;
 	vecseg_store_open(rel)->readers++;
 	return reader;
 }

@@ -105,9 +105,7 @@ struct VecsegReader
 	VecsegResidency residency;
 	char *cached_pages;		/* for a read from the page cache, or NULL */
 	bool checksums;			/* verify them */
-	BlockNumber page_block; /* mapped block checked last; a copy is in page[]
-							 * if checksums */
-	PGAlignedBlock page;
+	BlockNumber good_block; /* mapped block found good last */
 };
 
 static inline ReaderValue *

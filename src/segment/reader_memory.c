@@ -270,43 +270,27 @@ vecseg_reader_is_resident(VecsegReader *reader, VecsegStore *store,
 							 value->nblocks);
 }
 
-/*
- * Check a page in the mapping, unless it is the one checked last.  To verify
- * its checksum it is copied, to page[].
- */
+/* Check a page in the mapping, unless it is the one found good last. */
 static bool
 check_mapped_page(VecsegReader *reader, VecsegStore *store, BlockNumber block)
 {
-	VecsegPageOpaque opaque;
-
-	if (block == reader->page_block)
+	if (block == reader->good_block)
 		return true;
-	reader->page_block = InvalidBlockNumber;
-	if (reader->checksums)
-	{
-		if (!vecseg_map_copy(store->map, block, 0, BLCKSZ, reader->page.data) ||
-			!vecseg_read_page_ok(reader->page.data, block))
-			return false;
-	}
-	else if (!vecseg_map_copy(store->map, block, BLCKSZ - sizeof(opaque),
-							  sizeof(opaque), (char *) &opaque) ||
-			 !vecseg_page_is_data(&opaque))
+	if (!vecseg_map_check(store->map, block, vecseg_read_page_ok))
 		return false;
-	reader->page_block = block;
+	reader->good_block = block;
 	return true;
 }
 
 /*
  * Point to a value that is not in shared buffers in the mapping.  False if it
- * must be copied: it is in pieces, or the page's checksum is verified, which
- * takes a copy anyway, or something is wrong with the page.
+ * must be copied: it is in pieces, or something is wrong with the page.
  */
 bool
 vecseg_reader_hold_mapped(VecsegReader *reader, VecsegStore *store,
 						  ReaderValue *value)
 {
-	if (value->nblocks > 1 || reader->checksums ||
-		!check_mapped_page(reader, store, value->block))
+	if (value->nblocks > 1 || !check_mapped_page(reader, store, value->block))
 		return false;
 	value->image = (struct varlena *) vecseg_map_hold(
 		store->map, value->block, value->offset, &value->pin);
@@ -326,12 +310,9 @@ vecseg_reader_copy_mapped(VecsegReader *reader, VecsegStore *store,
 		uint32 offset;
 		char *image;
 		uint32 length = vecseg_reader_piece(value, k, &offset, &image);
-		bool good = check_mapped_page(reader, store, block);
 
-		if (good && reader->checksums)
-			memcpy(image, reader->page.data + offset, length);
-		else if (!good ||
-				 !vecseg_map_copy(store->map, block, offset, length, image))
+		if (!check_mapped_page(reader, store, block) ||
+			!vecseg_map_copy(store->map, block, offset, length, image))
 		{
 			reader->counters->retries++;
 			vecseg_read_buffered(reader->rel, block, offset, length, image);

@@ -128,6 +128,8 @@ SQL
 		}
 		check_sample($node, 'glove', 10_000);
 		check_sample($node, 'mnist', 2_000);
+		is($node->safe_psql('postgres', 'SELECT retries FROM vecseg_stat_io'),
+			0, "$method: every page was found good at once");
 	}
 	server_log_is_clean($node);
 	$node->stop;
