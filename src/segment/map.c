@@ -2,6 +2,7 @@
  *
  * map.c
  *	  A store's files: mapped read-only, and as descriptors for io_uring.
+ *	  map_cache.c is about what the kernel has of them.
  *
  * Each 1 GB file of the relation is mapped as one window over its full
  * possible length, so a mapping stays good while the file grows; access is
@@ -9,13 +10,13 @@
  * read-only: a stray pointer cannot damage a vector.
  *
  * A page of a mapping that the kernel cannot supply (file truncated by
- * another program, disk error) raises SIGBUS.  vecseg_map_copy() catches it
- * and returns false; the caller then reads the page through shared buffers,
- * which reports the error with the file's name.  Anywhere else, that is in
- * code that was given a pointer by vecseg_map_hold(), it becomes an error then
- * and there, as the server makes one of SIGFPE (FloatExceptionHandler() in
- * tcop/postgres.c).  The handler is installed with the first mapping, and
- * passes on a SIGBUS that is not ours.
+ * another program, disk error) raises SIGBUS.  vecseg_map_check() and
+ * vecseg_map_copy() catch it and return false; the caller then reads the page
+ * through shared buffers, which reports the error with the file's name.
+ * Anywhere else, that is in code that was given a pointer by
+ * vecseg_map_hold(), it becomes an error then and there, as the server makes
+ * one of SIGFPE (FloatExceptionHandler() in tcop/postgres.c).  The handler is
+ * installed with the first mapping, and passes on a SIGBUS that is not ours.
  *
  * A backend keeps at most MAX_WINDOWS files open and mapped; the least
  * recently used one makes room.  The descriptors are not fd.c's virtual ones,
@@ -35,8 +36,6 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/relpath.h"
@@ -46,50 +45,14 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "segment/map.h"
+#include "segment/map_internal.h"
 
 #define MAX_WINDOWS 256
 #define WINDOW_BYTES ((size_t) RELSEG_SIZE * BLCKSZ)
 #define NO_WINDOW (-1)
 
-/* Values that a backend reads from the page cache before it maps them */
-#define MANY_READS 1024
-
-/* Pages of which cachestat() is asked rather than mincore() */
-#define CACHESTAT_PAGES 16
-
-/* Blocks that the kernel maps at a fault, by default: 64 kB */
-#define FAULT_AROUND_BLOCKS ((64 * 1024) / BLCKSZ)
-
-#ifndef SYS_cachestat /* Linux 6.5; the same number on all processors */
-#define SYS_cachestat 451
-#endif
-
-struct VecsegMap
-{
-	char *path; /* of the first file */
-	int nfiles;
-	int *windows; /* of each file: index into windows[] */
-	int nreads;	  /* values read from the page cache; see MANY_READS */
-};
-
-/* One open file */
-typedef struct Window
-{
-	char *base; /* NULL when this element is free */
-	int fd;
-	int direct_fd; /* bypasses the page cache; -1 when not open */
-	int pins;	   /* reads in flight */
-	VecsegMap *map;
-	int number;	 /* of the file in its map */
-	uint64 used; /* time of last use */
-} Window;
-
 static Window windows[MAX_WINDOWS];
 static uint64 clock_tick = 0;
-
-/* The kernel or the file system does not know RWF_NOWAIT. */
-static bool nowait_refused = false;
 
 /* Address range that may fault now, and where to go then */
 static char *volatile guard_start = NULL;
@@ -297,8 +260,8 @@ open_window(VecsegMap *map, int number)
 }
 
 /* The window of the file that a block is in, or NULL when not to be had. */
-static Window *
-get_window(VecsegMap *map, BlockNumber block)
+Window *
+vecseg_map_window(VecsegMap *map, BlockNumber block)
 {
 	int number = block / RELSEG_SIZE;
 	Window *window;
@@ -322,12 +285,6 @@ get_window(VecsegMap *map, BlockNumber block)
 	return window;
 }
 
-static char *
-window_address(Window *window, BlockNumber block)
-{
-	return window->base + (size_t) (block % RELSEG_SIZE) * BLCKSZ;
-}
-
 /*
  * Get a descriptor of the file that a block is in, for a read in flight.
  *
@@ -340,7 +297,7 @@ int
 vecseg_map_pin(VecsegMap *map, BlockNumber block, bool direct, int *fd,
 			   off_t *offset)
 {
-	Window *window = get_window(map, block);
+	Window *window = vecseg_map_window(map, block);
 
 	if (window == NULL)
 		return -1;
@@ -377,13 +334,13 @@ bool
 vecseg_map_check(VecsegMap *map, BlockNumber block,
 				 bool (*is_good)(const char *page, BlockNumber block))
 {
-	Window *window = get_window(map, block);
+	Window *window = vecseg_map_window(map, block);
 	char *page;
 	bool result;
 
 	if (window == NULL)
 		return false;
-	page = window_address(window, block);
+	page = vecseg_map_address(window, block);
 	if (sigsetjmp(guard_jump, 0) != 0)
 	{
 		guard_start = guard_end = NULL;
@@ -404,12 +361,12 @@ bool
 vecseg_map_copy(VecsegMap *map, BlockNumber block, uint32 offset, uint32 length,
 				char *result)
 {
-	Window *window = get_window(map, block);
+	Window *window = vecseg_map_window(map, block);
 	char *source;
 
 	if (window == NULL)
 		return false;
-	source = window_address(window, block) + offset;
+	source = vecseg_map_address(window, block) + offset;
 	if (sigsetjmp(guard_jump, 0) != 0)
 	{
 		guard_start = guard_end = NULL;
@@ -430,13 +387,13 @@ void
 vecseg_map_touch(VecsegMap *map, BlockNumber block, uint32 offset,
 				 uint32 length)
 {
-	Window *window = get_window(map, block);
+	Window *window = vecseg_map_window(map, block);
 	const char *start;
 	uint32 i;
 
 	if (window == NULL)
 		return;
-	start = window_address(window, block) + offset;
+	start = vecseg_map_address(window, block) + offset;
 	for (i = 0; i < length; i += PG_CACHE_LINE_SIZE / 2)
 		__builtin_prefetch(start + i);
 }
@@ -450,185 +407,11 @@ vecseg_map_touch(VecsegMap *map, BlockNumber block, uint32 offset,
 const char *
 vecseg_map_hold(VecsegMap *map, BlockNumber block, uint32 offset, int *pin)
 {
-	Window *window = get_window(map, block);
+	Window *window = vecseg_map_window(map, block);
 
 	if (window == NULL)
 		return NULL;
 	window->pins++;
 	*pin = window - windows;
-	return window_address(window, block) + offset;
-}
-
-/*
- * How many pages of a range of a file does the kernel have?  -1 if it does not
- * tell: it is older than 6.5.
- */
-static int64
-count_cached_pages(const Window *window, BlockNumber block, uint32 nblocks)
-{
-	static bool refused = false;
-	uint64 range[2];  /* struct cachestat_range: offset, length */
-	uint64 result[5]; /* struct cachestat: first the pages in the cache */
-
-	if (refused)
-		return -1;
-	range[0] = (uint64) (block % RELSEG_SIZE) * BLCKSZ;
-	range[1] = (uint64) nblocks * BLCKSZ;
-	refused = syscall(SYS_cachestat, window->fd, range, result, 0) != 0;
-	return refused ? -1 : (int64) result[0];
-}
-
-/*
- * Are the blocks in the kernel's page cache?  They must lie in one file; the
- * first 1 MB of them is looked at.  A guess: they may be gone, or have come,
- * the next moment.
- *
- * Of many pages cachestat() asks in a fraction of the time of mincore(), which
- * looks up each.
- */
-bool
-vecseg_map_resident(VecsegMap *map, BlockNumber block, uint32 nblocks)
-{
-	unsigned char vector[256];
-	size_t os_page = (size_t) sysconf(_SC_PAGESIZE);
-	Window *window = get_window(map, block);
-	size_t pages;
-	size_t i;
-
-	if (window == NULL)
-		return false;
-	pages = ((size_t) nblocks * BLCKSZ + os_page - 1) / os_page;
-	pages = Min(pages, lengthof(vector));
-	if (pages >= CACHESTAT_PAGES)
-	{
-		int64 cached =
-			count_cached_pages(window, block, pages * os_page / BLCKSZ);
-
-		if (cached >= 0)
-			return cached >= (int64) pages;
-	}
-	if (mincore(window_address(window, block), pages * os_page, vector) != 0)
-		return false;
-	for (i = 0; i < pages; i++)
-	{
-		if ((vector[i] & 1) == 0)
-			return false;
-	}
-	return true;
-}
-
-/*
- * Have resident blocks of one file mapped, by touching a byte here and there:
- * at a fault the kernel maps what lies around.
- */
-void
-vecseg_map_populate(VecsegMap *map, BlockNumber block, uint32 nblocks)
-{
-	uint32 i;
-	char byte;
-
-	for (i = 0; i < nblocks; i += FAULT_AROUND_BLOCKS)
-	{
-		if (!vecseg_map_copy(map, block + i, 0, 1, &byte))
-			return;
-	}
-}
-
-/* Answers of vecseg_map_resident() before it is asked more seldom, and then */
-#define SAMPLE_SURE 64
-#define SAMPLE_EVERY 16
-
-static void
-note_answer(VecsegResidency *sample, bool resident)
-{
-	sample->skipped = 0;
-	sample->same =
-		resident == sample->resident ? Min(sample->same + 1, SAMPLE_SURE) : 0;
-	sample->resident = resident;
-}
-
-/*
- * The same, for one of many blocks at random places: a system call is spent
- * on some of them only, once the answer has been the same for a while.
- */
-bool
-vecseg_map_sample(VecsegResidency *sample, VecsegMap *map, BlockNumber block,
-				  uint32 nblocks)
-{
-	bool resident;
-
-	if (sample->same >= SAMPLE_SURE && ++sample->skipped < SAMPLE_EVERY)
-		return sample->resident;
-	resident = block / RELSEG_SIZE == (block + nblocks - 1) / RELSEG_SIZE &&
-			   vecseg_map_resident(map, block, nblocks);
-	note_answer(sample, resident);
-	return resident;
-}
-
-/*
- * Are values at random places to be read by vecseg_map_read_cached()?  Not if
- * the kernel does not know how to, nor if so many were read that the backend
- * may come to where it was before: what is mapped once costs nothing then.
- */
-bool
-vecseg_map_prefers_reading(const VecsegMap *map)
-{
-	return !nowait_refused && map->nreads < MANY_READS;
-}
-
-/*
- * Read bytes of one file, which start in a block and lie in so many, if the
- * kernel has them all; false if it does not, or is not likely to: as
- * vecseg_map_sample() does, this asks for some values only, once the answer has
- * been "no" for a while.
- *
- * For values at random places this is cheaper than mincore() and touching the
- * mapping: the kernel maps sixteen pages at each fault, and unmaps them at the
- * end.  But a read that does not wait starts reading what is not there, so
- * mincore() is asked first until the answer has been "yes" for a while: else
- * values would be read twice.
- */
-bool
-vecseg_map_read_cached(VecsegResidency *sample, VecsegMap *map,
-					   BlockNumber block, uint32 nblocks, uint32 offset,
-					   const struct iovec *pieces, int npieces)
-{
-	Window *window;
-	ssize_t wanted = 0;
-	ssize_t got;
-	int i;
-
-	if (sample->same >= SAMPLE_SURE && !sample->resident &&
-		++sample->skipped < SAMPLE_EVERY)
-		return false;
-	window = get_window(map, block);
-	if (window == NULL ||
-		block / RELSEG_SIZE != (block + nblocks - 1) / RELSEG_SIZE)
-		return false;
-	if ((!sample->resident || sample->same < SAMPLE_SURE) &&
-		!vecseg_map_resident(map, block, nblocks))
-	{
-		note_answer(sample, false);
-		return false;
-	}
-	for (i = 0; i < npieces; i++)
-		wanted += pieces[i].iov_len;
-	map->nreads++;
-	got = preadv2(window->fd, pieces, npieces,
-				  (off_t) (block % RELSEG_SIZE) * BLCKSZ + offset, RWF_NOWAIT);
-	if (got < 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS))
-		nowait_refused = true;
-	note_answer(sample, got == wanted);
-	return got == wanted;
-}
-
-/* Let the kernel read blocks of one file, just these, in the background. */
-void
-vecseg_map_prefetch(VecsegMap *map, BlockNumber block, uint32 nblocks)
-{
-	Window *window = get_window(map, block);
-
-	if (window != NULL)
-		(void) posix_fadvise(window->fd, (off_t) (block % RELSEG_SIZE) * BLCKSZ,
-							 (off_t) nblocks * BLCKSZ, POSIX_FADV_WILLNEED);
+	return vecseg_map_address(window, block) + offset;
 }

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * map_internal.h
+ *	  What map.c and map_cache.c share.
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VECSEG_MAP_INTERNAL_H
+#define VECSEG_MAP_INTERNAL_H
+
+#include "segment/map.h"
+
+struct VecsegMap
+{
+	char *path; /* of the first file */
+	int nfiles;
+	int *windows; /* of each file: index into windows[] */
+	int nreads;	  /* values read from the page cache; see map_cache.c */
+};
+
+/* One open file */
+typedef struct Window
+{
+	char *base; /* NULL when this element is free */
+	int fd;
+	int direct_fd; /* bypasses the page cache; -1 when not open */
+	int pins;	   /* reads in flight */
+	VecsegMap *map;
+	int number;	 /* of the file in its map */
+	uint64 used; /* time of last use */
+} Window;
+
+extern Window *vecseg_map_window(VecsegMap *map, BlockNumber block);
+
+static inline char *
+vecseg_map_address(const Window *window, BlockNumber block)
+{
+	return window->base + (size_t) (block % RELSEG_SIZE) * BLCKSZ;
+}
+
+#endif /* VECSEG_MAP_INTERNAL_H */
