@@ -342,9 +342,9 @@ foreach my $method (@methods)
 		ask($session, count_wrong($from{$how}));
 		like(
 			$session->{stderr},
-			qr/ERROR: +58030: could not read block \d+ in file "\Q$path\E": /,
+			qr/ERROR: +58030: could not read block(?:s \d+\.\.| )\d+ in file "\Q$path\E": /,
 			"$name: the error");
-		($block) = $session->{stderr} =~ /could not read block (\d+)/;
+		($block) = $session->{stderr} =~ /could not read blocks? (\d+)/;
 		ok($block >= $first && $block <= $last, "$name: it names the block");
 		is( must($session,
 				count_wrong('vecseg_scroll(NULL::items, upto => 300)')),

@@ -183,6 +183,15 @@ sub repaired
 
 my $node = vecseg_node('check', checksums => 0, conf => "autovacuum = off\n");
 
+# The server's message
+sub invalid_page
+{
+	my ($block, $path) = @_;
+
+	$path = "\"$path\"" if $node->pg_version >= 18;
+	return "invalid page in block $block of relation $path";
+}
+
 create_table($node, 'items', columns => 'doc text');
 $node->safe_psql('postgres', <<'SQL');
 INSERT INTO items SELECT i, 1, vec(i, 1, 768), repeat(vec(i, 2, 300)::text, 3)
@@ -470,7 +479,7 @@ check_paths($node, 'items', paths => ['seq']);
 		[
 			problem(
 				{},
-				"invalid page in block ${\ ($page / $block_size)} of relation $items->{rows_path}",
+				invalid_page($page / $block_size, $items->{rows_path}),
 				tid => "(${\ ($page / $block_size)},0)"),
 			problem($other,
 				'slot starts with 00000000 where 00003060 was expected') ],
@@ -550,8 +559,7 @@ $items = examine($node, 'items');
 	my $blocks = (length $items->{bytes}) / $block_size;
 	my $message = sub {
 		my ($block, $path) = @_;
-		return "invalid page in block $block of relation "
-		  . ($path // $items->{path});
+		return invalid_page($block, $path // $items->{path});
 	};
 	my @others =
 	  on_block($place->{block}, map { reference($items, $_, 'embedding') }
