@@ -326,57 +326,83 @@ vecseg_map_unpin_all(void)
 		windows[i].pins = 0;
 }
 
+/* What to do with bytes in the mapping; returns its caller's answer */
+typedef bool (*MappedUse)(const char *bytes, void *arg);
+
 /*
- * Apply a check to a page in the mapping.  Returns false also when the file
+ * Use bytes of one block in the mapping.  Returns false also when the file
  * cannot be mapped, or the kernel could not read the page.
  */
-bool
-vecseg_map_check(VecsegMap *map, BlockNumber block,
-				 bool (*is_good)(const char *page, BlockNumber block))
+static bool
+use_guarded(VecsegMap *map, BlockNumber block, uint32 offset, uint32 length,
+			MappedUse use, void *arg)
 {
 	Window *window = vecseg_map_window(map, block);
-	char *page;
+	char *bytes;
 	bool result;
 
 	if (window == NULL)
 		return false;
-	page = vecseg_map_address(window, block);
+	bytes = vecseg_map_address(window, block) + offset;
 	if (sigsetjmp(guard_jump, 0) != 0)
 	{
 		guard_start = guard_end = NULL;
 		return false;
 	}
-	guard_end = page + BLCKSZ;
-	guard_start = page;
-	result = is_good(page, block);
+	guard_end = bytes + length;
+	guard_start = bytes;
+	result = use(bytes, arg);
 	guard_start = guard_end = NULL;
 	return result;
 }
 
-/*
- * Copy bytes of one block from the mapping.  Returns false when that is not
- * possible: the file cannot be mapped, or the kernel could not read the page.
- */
+typedef struct PageCheck
+{
+	bool (*is_good)(const char *page, BlockNumber block);
+	BlockNumber block;
+} PageCheck;
+
+static bool
+check_page(const char *page, void *arg)
+{
+	const PageCheck *check = arg;
+
+	return check->is_good(page, check->block);
+}
+
+/* Apply a check to a page in the mapping; false as well if it cannot be read */
+bool
+vecseg_map_check(VecsegMap *map, BlockNumber block,
+				 bool (*is_good)(const char *page, BlockNumber block))
+{
+	PageCheck check = { is_good, block };
+
+	return use_guarded(map, block, 0, BLCKSZ, check_page, &check);
+}
+
+typedef struct Copy
+{
+	char *target;
+	uint32 length;
+} Copy;
+
+static bool
+copy_bytes(const char *bytes, void *arg)
+{
+	const Copy *copy = arg;
+
+	memcpy(copy->target, bytes, copy->length);
+	return true;
+}
+
+/* Copy bytes of one block from the mapping; false if they cannot be read */
 bool
 vecseg_map_copy(VecsegMap *map, BlockNumber block, uint32 offset, uint32 length,
 				char *result)
 {
-	Window *window = vecseg_map_window(map, block);
-	char *source;
+	Copy copy = { result, length };
 
-	if (window == NULL)
-		return false;
-	source = vecseg_map_address(window, block) + offset;
-	if (sigsetjmp(guard_jump, 0) != 0)
-	{
-		guard_start = guard_end = NULL;
-		return false;
-	}
-	guard_end = source + length;
-	guard_start = source;
-	memcpy(result, source, length);
-	guard_start = guard_end = NULL;
-	return true;
+	return use_guarded(map, block, offset, length, copy_bytes, &copy);
 }
 
 /*

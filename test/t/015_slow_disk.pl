@@ -324,6 +324,7 @@ if (@methods > 1)
 # Errors of the disk: named, for what they concern only. A read that fails is
 # tried once more through shared buffers.
 my $first = 200;
+my $blocks = $node->pg_version >= 17 ? qr/blocks \d+\.\.\d+/ : qr/block \d+/;
 foreach my $method (@methods)
 {
 	foreach my $how (sort keys %from)
@@ -342,7 +343,7 @@ foreach my $method (@methods)
 		ask($session, count_wrong($from{$how}));
 		like(
 			$session->{stderr},
-			qr/ERROR: +58030: could not read block(?:s \d+\.\.| )\d+ in file "\Q$path\E": /,
+			qr/ERROR: +58030: could not read $blocks in file "\Q$path\E": /,
 			"$name: the error");
 		($block) = $session->{stderr} =~ /could not read blocks? (\d+)/;
 		ok($block >= $first && $block <= $last, "$name: it names the block");
