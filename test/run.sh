@@ -23,6 +23,7 @@ set -euo pipefail
 shopt -s nullglob
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$REPO/test/tally.sh"
+source "$REPO/test/cgroup.sh"
 
 STEP_TIMEOUT=${VECSEG_STEP_TIMEOUT:-${VECSEG_TEST_HARD:+43200}}
 STEP_TIMEOUT=${STEP_TIMEOUT:-10800}
@@ -116,9 +117,57 @@ run_isolation()
 		"$SRC/test/isolation" "${tests[@]}"
 }
 
+# run_tap_files FOLDER FILE...: count their assertions; FOLDER is for their files.
+run_tap_files()
+{
+	local folder=$1 passed failed skipped name
+	shift
+
+	as_server mkdir -p "$folder"
+	(
+		cd "$SRC/test"
+		if [[ -n $CGROUP ]]; then echo $BASHPID >"$CGROUP/cgroup.procs"; fi
+		export TMPDIR=$SCRATCH/tmp
+		export PG_TEST_PORT_DIR=$SCRATCH/tap/ports
+		export PG_REGRESS=$PGXS_DIR/src/test/regress/pg_regress
+		export PERL5LIB=$PGXS_DIR/src/test/perl:$SRC/test/perl
+		export VECSEG_TEST_DATA=$SRC/test/data
+		# a busy machine may need more than PostgreSQL's 1 and 3 minutes, as
+		# for a recovery
+		export PGCTLTIMEOUT=${PGCTLTIMEOUT:-900}
+		export PG_TEST_TIMEOUT_DEFAULT=${PG_TEST_TIMEOUT_DEFAULT:-900}
+		step perl perl/run_tap.pl "$folder/counts" "$@" 2>&1
+	) || true
+	if [[ ! -s $folder/counts ]]; then
+		fail "tap: the tests did not end (limit: $STEP_TIMEOUT s)"
+		return
+	fi
+	read -r passed failed skipped <"$folder/counts"
+	PASSED=$((PASSED + passed))
+	FAILED=$((FAILED + failed))
+	SKIPPED=$((SKIPPED + skipped))
+	for name in $(cat "$folder/failed" 2>/dev/null); do
+		say "$name failed; the end of its log:"
+		tail -n 60 "$folder/$name/tmp_check/log/regress_log_$name" || true
+	done
+}
+
+# Run a test in a control group of little memory.
+run_limited()
+{
+	local MEMORY_LIMIT=$((160 << 20))
+
+	if ! make_cgroup; then
+		skip "$1: control groups cannot be made here (as root they can)"
+		return
+	fi
+	VECSEG_TEST_MEMORY_LIMIT=$MEMORY_LIMIT run_tap_files "$SCRATCH/tap/limited" "$1"
+	remove_cgroup
+}
+
 run_tap()
 {
-	local tests name passed failed skipped
+	local tests name files=() limited=
 
 	mapfile -t tests < <(base_names ${TESTS:-"$SRC"/test/t/*.pl})
 	if [[ ${#tests[@]} -eq 0 ]]; then
@@ -129,40 +178,18 @@ run_tap()
 		return
 	fi
 	say "tap: ${#tests[@]} files"
-	tests=("${tests[@]/#/t/}")
-	tests=("${tests[@]/%/.pl}")
 	for name in "${tests[@]}"; do
-		if [[ ! -f $SRC/test/$name ]]; then
-			fail "tap: there is no test/$name"
+		if [[ ! -f $SRC/test/t/$name.pl ]]; then
+			fail "tap: there is no test/t/$name.pl"
 			return
+		elif [[ $name == 019_limited_memory ]]; then
+			limited=t/$name.pl
+		else
+			files+=("t/$name.pl")
 		fi
 	done
-	(
-		cd "$SRC/test"
-		export TMPDIR=$SCRATCH/tmp
-		export PG_TEST_PORT_DIR=$SCRATCH/tap/ports
-		export PG_REGRESS=$PGXS_DIR/src/test/regress/pg_regress
-		export PERL5LIB=$PGXS_DIR/src/test/perl:$SRC/test/perl
-		export VECSEG_TEST_DATA=$SRC/test/data
-		# a busy machine may need more than PostgreSQL's 1 and 3 minutes, as
-		# for a recovery
-		export PGCTLTIMEOUT=${PGCTLTIMEOUT:-900}
-		export PG_TEST_TIMEOUT_DEFAULT=${PG_TEST_TIMEOUT_DEFAULT:-900}
-		step perl perl/run_tap.pl "$SCRATCH/tap/counts" \
-			"${tests[@]}" 2>&1
-	) || true
-	if [[ ! -s $SCRATCH/tap/counts ]]; then
-		fail "tap: the tests did not end (limit: $STEP_TIMEOUT s)"
-		return
-	fi
-	read -r passed failed skipped <"$SCRATCH/tap/counts"
-	PASSED=$((PASSED + passed))
-	FAILED=$((FAILED + failed))
-	SKIPPED=$((SKIPPED + skipped))
-	for name in $(cat "$SCRATCH/tap/failed" 2>/dev/null); do
-		say "$name failed; the end of its log:"
-		tail -n 60 "$SCRATCH/tap/$name/tmp_check/log/regress_log_$name" || true
-	done
+	if [[ -n $limited ]]; then run_limited "$limited"; fi
+	if [[ ${#files[@]} -gt 0 ]]; then run_tap_files "$SCRATCH/tap" "${files[@]}"; fi
 }
 
 # Which of the three to run when the command line does not say.

@@ -52,16 +52,18 @@ group_limit(const char *mount, char *group, const char *name)
 	{
 		char path[MAXPGPATH];
 		char *slash = strrchr(group, '/');
+		uint64 found;
 
 		snprintf(path, sizeof(path), "%s%s/%s", mount, group, name);
-		limit = Min(limit, read_limit(path));
+		found = read_limit(path);
+		limit = Min(limit, found);
 		if (slash == NULL)
 			return limit;
 		*slash = '\0';
 	}
 }
 
-/* The limit that a line of /proc/self/cgroup leads to */
+/* The limit that a line of /proc/self/cgroup leads to; the line is cut up */
 static uint64
 line_limit(char *line)
 {
@@ -94,7 +96,11 @@ vecseg_memory_limit(void)
 	if (file != NULL)
 	{
 		while (fgets(line, sizeof(line), file) != NULL)
-			limit = Min(limit, line_limit(line));
+		{
+			uint64 found = line_limit(line); /* Min() evaluates twice */
+
+			limit = Min(limit, found);
+		}
 		FreeFile(file);
 	}
 	return limit;

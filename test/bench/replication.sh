@@ -35,7 +35,7 @@
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-source "$REPO/test/bench/cgroup.sh"
+source "$REPO/test/cgroup.sh"
 
 ROWS=${ROWS:-200000}
 DIMS=${DIMS:-768}

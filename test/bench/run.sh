@@ -66,7 +66,7 @@
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-source "$REPO/test/bench/cgroup.sh"
+source "$REPO/test/cgroup.sh"
 
 BENCH=$REPO/test/bench
 ROWS=${ROWS:-1000000}

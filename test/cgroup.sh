@@ -17,10 +17,14 @@ make_cgroup()
 		mkdir "/sys/fs/cgroup/$name" 2>/dev/null; then
 		CGROUP=/sys/fs/cgroup/$name
 		echo "$MEMORY_LIMIT" >"$CGROUP/memory.max"
-	fi 2>/dev/null && [[ -n $CGROUP ]]
+	fi 2>/dev/null && [[ -n $CGROUP ]] || {
+		remove_cgroup
+		return 1
+	}
 }
 
 remove_cgroup()
 {
 	if [[ -n $CGROUP ]]; then rmdir "$CGROUP" || true; fi
+	CGROUP=
 }
