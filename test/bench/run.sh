@@ -44,7 +44,8 @@
 #   SCRATCH=dir          where the cluster is; keeps it, and reuses the data
 #                        that an earlier run left there
 #   KEEP=1               keep the scratch folder even if it was not given
-#   WORKS, STATES        measure only these, e.g. WORKS="scan get1k"
+#   WORKS, STATES        measure only these, e.g. WORKS="scan get1k"; STATES= for
+#                        none but "limited"
 #   CONTENDERS           "toast inline vecseg", "sql" for vecseg SQL, and the
 #                        three ways of reading: "sync1" one by one, "sync"
 #                        with kernel prefetch, "uring", "direct" (O_DIRECT)
@@ -77,7 +78,7 @@ TYPE=${TYPE:-real[]}
 INDEX_ROWS=${INDEX_ROWS:-20000}
 IDS=${IDS:-random}
 WORKS=${WORKS:-scan none scroll get1k get10k$([[ $TYPE != vector ]] || echo " exact hnsw")}
-STATES=${STATES:-cold rowswarm warm}
+STATES=${STATES-cold rowswarm warm}
 CONTENDERS=${CONTENDERS:-toast inline vecseg sql}
 SHARED_BUFFERS=${SHARED_BUFFERS:-256MB}
 CHECKSUMS=${CHECKSUMS:-0}
@@ -617,6 +618,13 @@ main()
 {
 	local state
 
+	for state in $STATES; do
+		case $state in
+			cold | rowswarm | warm) ;;
+			limited) die "the state \"limited\" comes by MEMORY_LIMIT, not by STATES" ;;
+			*) die "there is no state \"$state\"" ;;
+		esac
+	done
 	open_scratch
 	trap finish EXIT
 	trap 'exit 130' INT TERM

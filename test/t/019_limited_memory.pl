@@ -21,14 +21,15 @@ my $scroll = 'SELECT count(*), sum(embedding[1]::float8) FROM '
 sub vectors_of_cold_scroll
 {
 	my ($node, $file) = @_;
-	my $plan;
+	my ($plan, $vectors);
 
 	$node->restart;
 	wait_until_cold($file);
 	$plan = $node->safe_psql('postgres',
 		"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) $scroll");
 	note $plan;
-	return map { $plan =~ / $_=(\d+)/ ? $1 : 0 } qw(mapped read);
+	($vectors) = $plan =~ /Vectors: (values=$rows.*)/ or return;
+	return map { $vectors =~ / $_=(\d+)/ ? $1 : 0 } qw(mapped read);
 }
 
 my $node = vecseg_node(
