@@ -8,7 +8,7 @@ CGROUP=
 
 make_cgroup()
 {
-	local name=vecseg-bench.$$
+	local name=vecseg.$$
 
 	if mkdir "/sys/fs/cgroup/memory/$name" 2>/dev/null; then
 		CGROUP=/sys/fs/cgroup/memory/$name

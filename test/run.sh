@@ -23,7 +23,6 @@ set -euo pipefail
 shopt -s nullglob
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$REPO/test/tally.sh"
-source "$REPO/test/cgroup.sh"
 
 STEP_TIMEOUT=${VECSEG_STEP_TIMEOUT:-${VECSEG_TEST_HARD:+43200}}
 STEP_TIMEOUT=${STEP_TIMEOUT:-10800}

@@ -2,6 +2,8 @@
 # after lib.sh. The last line that a run prints is
 # "N passed, N failed[, N skipped]".
 
+source "$REPO/test/cgroup.sh"
+
 PASSED=0
 FAILED=0
 SKIPPED=0
@@ -54,6 +56,7 @@ finish()
 	if [[ -n $SCRATCH ]]; then
 		stop_all_servers
 	fi
+	remove_cgroup
 	if [[ -z $FINISHED ]]; then
 		FAILED=$((FAILED + 1))
 		say "the test run ended early (status $status)"
