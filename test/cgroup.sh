@@ -2,6 +2,7 @@
 #
 #   make_cgroup      make it (version 1 or 2) with $MEMORY_LIMIT; sets CGROUP, its
 #                    folder. False if that is not allowed.
+#   enter_cgroup     put this process (a subshell) in it; does nothing without one
 #   remove_cgroup    when its processes have ended; does nothing without one
 
 CGROUP=
@@ -21,6 +22,11 @@ make_cgroup()
 		remove_cgroup
 		return 1
 	}
+}
+
+enter_cgroup()
+{
+	if [[ -n $CGROUP ]]; then echo $BASHPID >"$CGROUP/cgroup.procs"; fi
 }
 
 remove_cgroup()

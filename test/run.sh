@@ -125,7 +125,7 @@ run_tap_files()
 	as_server mkdir -p "$folder"
 	(
 		cd "$SRC/test"
-		if [[ -n $CGROUP ]]; then echo $BASHPID >"$CGROUP/cgroup.procs"; fi
+		enter_cgroup
 		export TMPDIR=$SCRATCH/tmp
 		export PG_TEST_PORT_DIR=$SCRATCH/tap/ports
 		export PG_REGRESS=$PGXS_DIR/src/test/regress/pg_regress

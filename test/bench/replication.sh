@@ -100,7 +100,7 @@ start_servers()
 
 	for server in publisher subscriber; do
 		(
-			if [[ $1 == limited ]]; then echo $BASHPID >"$CGROUP/cgroup.procs"; fi
+			if [[ $1 == limited ]]; then enter_cgroup; fi
 			as_server "$BINDIR/pg_ctl" start -w -s -D "$SCRATCH/$server" \
 				-l "$SCRATCH/log/$server.log" </dev/null >/dev/null
 		) || { tail -n 50 "$SCRATCH/log/$server.log"; die "the $server did not start"; }

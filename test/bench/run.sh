@@ -97,7 +97,7 @@ fi
 server_start()
 {
 	(
-		if [[ -n $CGROUP ]]; then echo $BASHPID >"$CGROUP/cgroup.procs"; fi
+		enter_cgroup
 		as_server "$BINDIR/pg_ctl" start -w -s -D "$SCRATCH/data" \
 			-l "$SCRATCH/log/server.log" </dev/null >/dev/null
 	) || { tail -n 50 "$SCRATCH/log/server.log"; die "the server did not start"; }
