@@ -146,8 +146,9 @@ run_tap_files()
 	FAILED=$((FAILED + failed))
 	SKIPPED=$((SKIPPED + skipped))
 	for name in $(cat "$folder/failed" 2>/dev/null); do
-		say "$name failed; the end of its log:"
-		tail -n 60 "$folder/$name/tmp_check/log/regress_log_$name" || true
+		say "$name failed; the end of its log, and of its servers':"
+		tail -n 100 "$folder/$name/tmp_check/log/regress_log_$name" || true
+		tail -n 20 "$folder/$name/tmp_check/log/"*.log || true
 	done
 }
 

@@ -108,6 +108,9 @@ sub vecseg_node
 		allows_streaming => $options{allows_streaming},
 		extra => _checksum_switch($node, $options{checksums} // 1));
 	$node->append_conf('postgresql.conf', _settings($node));
+	# the tests' standbys have no slots
+	$node->append_conf('postgresql.conf', 'wal_keep_size = 2GB')
+	  if $options{allows_streaming};
 	$node->append_conf('postgresql.conf', "wal_level = $options{wal_level}")
 	  if defined $options{wal_level};
 	$node->append_conf('postgresql.conf', $options{conf})
@@ -841,6 +844,48 @@ sub stop_pgbench
 	if (!$worked) { like($run->{out}, $did_work, "pgbench worked: $run->{name}"); }
 	elsif ($run->{out} =~ $did_work) { $$worked++; }
 	return is(join("\n", @errors), '', "pgbench until stopped: $run->{name}");
+}
+
+# A test that died may have waited for a server: say what that was doing, before
+# PostgreSQL::Test::Cluster stops it. (Blocks like this run last to first.)
+END
+{
+	my $exit_code = $?;
+
+	_report_servers() if $exit_code != 0;
+	$? = $exit_code;
+}
+
+# The processes of all servers that run, and the stacks of those that are busy.
+sub _report_servers
+{
+	foreach my $file (
+		glob "$PostgreSQL::Test::Utils::tmp_check/*_data/pgdata/postmaster.pid")
+	{
+		my ($postmaster, $data, undef, $port, $host) =
+		  split /\n/, slurp_file($file);
+		my ($processes, $errors) = ('', '');
+
+		next if process_is_gone($postmaster);
+		eval {
+			IPC::Run::run(
+				[
+					'psql', '-XAtq', '-h', $host, '-p', $port, 'postgres', '-c',
+					'SELECT pid, backend_type, state, wait_event_type, wait_event, query '
+					  . 'FROM pg_stat_activity WHERE pid <> pg_backend_pid()'
+				],
+				'>', \$processes, '2>', \$errors, IPC::Run::timeout(20));
+		};
+		diag("processes of $data:\n$processes$errors$@");
+		foreach my $process (grep { !/\|Activity\|/ } split /\n/, $processes)
+		{
+			my ($pid) = $process =~ /^(\d+)\|/ or next;
+			my $stack = `gdb -p $pid -batch -ex bt 2>/dev/null | grep '^#'`;
+
+			diag("stack of $pid:\n$stack") if $stack ne '';
+		}
+	}
+	return;
 }
 
 # Where process 1 does not reap orphans, as in some containers, a killed

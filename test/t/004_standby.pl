@@ -19,7 +19,6 @@ shared_buffers = 8MB
 max_connections = 50
 max_wal_size = 1GB
 wal_consistency_checking = 'all, vecseg'
-wal_keep_size = 1GB
 autovacuum_naptime = 1s
 CONF
 

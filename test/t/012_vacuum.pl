@@ -22,7 +22,6 @@ my $node = vecseg_node(
 	conf => <<'CONF');
 shared_buffers = 8MB
 max_wal_size = 1GB
-wal_keep_size = 2GB
 wal_consistency_checking = 'all, vecseg'
 autovacuum_naptime = 1s
 CONF

@@ -28,7 +28,6 @@ my $primary = vecseg_node(
 	conf => <<'CONF');
 shared_buffers = 8MB
 max_wal_size = 256MB
-wal_keep_size = 2GB
 deadlock_timeout = 200ms
 max_standby_streaming_delay = 2s
 autovacuum_naptime = 1s

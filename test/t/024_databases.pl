@@ -17,7 +17,6 @@ my $primary = vecseg_node(
 	conf => <<'CONF');
 allow_in_place_tablespaces = on
 autovacuum = off
-wal_keep_size = 2GB
 max_standby_streaming_delay = -1
 wal_consistency_checking = 'all, vecseg'
 CONF

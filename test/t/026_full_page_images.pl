@@ -24,7 +24,6 @@ my $primary = vecseg_node(
 shared_buffers = 1MB
 autovacuum = off
 max_wal_size = 1GB
-wal_keep_size = 1GB
 wal_compression = pglz
 CONF
 

@@ -18,7 +18,6 @@ my $primary = vecseg_node(
 	conf => <<'CONF');
 shared_buffers = 4MB
 max_wal_size = 1GB
-wal_keep_size = 1GB
 autovacuum = off
 wal_consistency_checking = 'all, vecseg'
 CONF

@@ -22,7 +22,6 @@ my $node = vecseg_node(
 	conf => <<'CONF');
 shared_buffers = 4MB
 max_wal_size = 1GB
-wal_keep_size = 2GB
 autovacuum = off
 CONF
 my @tables = qw(items moved);

@@ -23,7 +23,6 @@ my $node = vecseg_node('original', start => 0, allows_streaming => 1,
 shared_buffers = 4MB
 max_wal_size = 4GB
 checkpoint_timeout = 1h
-wal_keep_size = 2GB
 autovacuum = off
 CONF
 
