@@ -181,9 +181,11 @@ sub send_off
 # nothing that hangs.
 sub session_goes_on
 {
-	my ($session, $error, $name) = @_;
+	my ($session, $error, $name, $method) = @_;
 	my $answer = $session->query(
-		'SET statement_timeout = 0; ' . count_wrong('others'));
+		'SET statement_timeout = 0; BEGIN; '
+		  . ($method ? "SET LOCAL vecseg.io_method = $method; " : '')
+		  . count_wrong('others') . '; COMMIT');
 
 	is($answer, '300|0', "$name: the session reads another table");
 	like($session->{stderr}, $error, "$name: the error");
@@ -300,8 +302,10 @@ if (@methods > 1)
 			  . "WHERE pid = $pid")
 		  : wait_until("round $round", sub { hanging() > $before });
 		$node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
+		# asynchronously it would wait for those that hang, if the kernel had
+		# dropped a page of the other table from its cache
 		session_goes_on($session,
-			qr/ERROR: +57014: .*due to user request/, "round $round");
+			qr/ERROR: +57014: .*due to user request/, "round $round", 'sync');
 		cmp_ok(hanging(), '<=', 256 + 64, "round $round: not too many hang");
 	}
 	cmp_ok(hanging(), '>', 256, 'many hang');
