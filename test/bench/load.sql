@@ -1,11 +1,13 @@
--- The same rows in three tables: heap with vectors in TOAST (EXTERNAL: random
--- floats do not compress, so EXTENDED would only cost attempts), heap with
--- vectors in the row, vecseg. Ids are random, so their order is not the rows', or
+-- The same rows in three tables: heap with vectors in TOAST, heap with vectors in
+-- the row, vecseg. Ids are random, so their order is not the rows', or
 -- sequential.
 -- The keys' indexes are there before the rows, as in a table in use: one that
 -- is built afterwards has its leaf pages in key order on disk.
--- psql variables: rows, dims, runs; ids, "random" or "sequential"; type, of the vectors' column, "vector(n)"
--- being pgvector's; and few, the number of rows to build an index on.
+-- psql variables: rows; vector, an expression for the vector of row i; runs; ids,
+-- "random" or "sequential"; type, of the vectors' column, "vector(n)" being
+-- pgvector's; storage, in TOAST (EXTERNAL for random floats, which do not
+-- compress, so EXTENDED would only cost attempts); and few, the number of rows to
+-- build an index on.
 CREATE EXTENSION vecseg;
 SELECT :'type' LIKE 'vector%' AS with_pgvector \gset
 \if :with_pgvector
@@ -16,10 +18,10 @@ CREATE EXTENSION vector;
 -- WAL for them.
 BEGIN;
 CREATE TABLE items_toast (id uuid PRIMARY KEY, n int, e :type);
-ALTER TABLE items_toast ALTER e SET STORAGE EXTERNAL;
+ALTER TABLE items_toast ALTER e SET STORAGE :storage;
 INSERT INTO items_toast
 	SELECT CASE :'ids' WHEN 'random' THEN md5(i::text) ELSE lpad(to_hex(i), 32, '0') END::uuid,
-		   i, vec(i, 1, :dims)::real[]:::type FROM generate_series(1, :rows) i;
+		   i, (:vector)::real[]:::type FROM generate_series(1, :rows) i;
 COMMIT;
 BEGIN;
 CREATE TABLE items_inline (id uuid PRIMARY KEY, n int, e :type);

@@ -40,6 +40,10 @@
 #   TYPE=real[]          or "vector": pgvector's, which must be installed. Touching
 #                        a vector is then vector_dims(e), not e[1].
 #   INDEX_ROWS=20000
+#   VECTORS=random       or "glove" or "mnist": the vectors of test/data, over and
+#                        over, with their own dimensions. The heap table then
+#                        has the storage that its users have: EXTENDED, which
+#                        compresses images of digits.
 #   IDS=random           or "sequential": uuid keys in the order of the rows
 #   SCRATCH=dir          where the cluster is; keeps it, and reuses the data
 #                        that an earlier run left there
@@ -71,7 +75,12 @@ source "$REPO/test/cgroup.sh"
 
 BENCH=$REPO/test/bench
 ROWS=${ROWS:-1000000}
+VECTORS=${VECTORS:-random}
 DIMS=${DIMS:-768}
+case $VECTORS in
+	glove) DIMS=100 ;;
+	mnist) DIMS=784 ;;
+esac
 RUNS=${RUNS:-3}
 ID_SETS=$((RUNS > 5 ? RUNS : 5))	# so that data serves for fewer runs
 TYPE=${TYPE:-real[]}
@@ -138,9 +147,28 @@ configure()
 # What the data depends on; files that another version wrote are of no use.
 fingerprint()
 {
-	echo "$ROWS $DIMS $ID_SETS $CHECKSUMS $TYPE $INDEX_ROWS $IDS" \
+	echo "$ROWS $VECTORS $DIMS $ID_SETS $CHECKSUMS $TYPE $INDEX_ROWS $IDS" \
 		"$("$BINDIR/postgres" --version)" "$(cat "$REPO"/sql/vecseg--*.sql \
 		"$REPO/src/format/page.h" "$BENCH/load.sql" | cksum)"
+}
+
+# The vectors of test/data: number, label, vector
+load_sample()
+{
+	local file
+
+	file=$(ls "$REPO/test/data/$VECTORS"-*.tsv.gz)
+	sql -c "CREATE TABLE sample (number int PRIMARY KEY, label text, e real[])"
+	gzip -dc "$file" | sql -c "COPY sample FROM STDIN"
+}
+
+# An expression for the vector of row i
+vector()
+{
+	case $VECTORS in
+		random) echo "vec(i, 1, $DIMS)" ;;
+		*) echo "(SELECT e FROM sample WHERE number = (i - 1) % $(sql -c "SELECT count(*) FROM sample") + 1)" ;;
+	esac
 }
 
 load()
@@ -154,8 +182,11 @@ load()
 	write_conf
 	server_start
 	sql -f "$REPO/test/vec.sql"
-	sql -v rows="$ROWS" -v dims="$DIMS" -v runs="$ID_SETS" -v type="${TYPE/#vector/vector($DIMS)}" \
-		-v few="$INDEX_ROWS" -v ids="$IDS" -f "$BENCH/load.sql"
+	[[ $VECTORS == random ]] || load_sample
+	sql -v rows="$ROWS" -v vector="$(vector)" -v runs="$ID_SETS" \
+		-v type="${TYPE/#vector/vector($DIMS)}" -v few="$INDEX_ROWS" -v ids="$IDS" \
+		-v storage="$([[ $VECTORS == random ]] && echo EXTERNAL || echo EXTENDED)" \
+		-f "$BENCH/load.sql"
 	server_stop
 	sync -f "$SCRATCH"
 	fingerprint >"$SCRATCH/loaded"
@@ -315,12 +346,14 @@ settings()
 	esac
 }
 
-# What uses the vectors of the rows, but no more of them than needed
+# What uses the vectors of the rows, but no more of them than needed. The sum
+# must be the same in whatever order the rows come.
 touched()
 {
-	case $TYPE in
-		vector) echo "sum(vector_dims(e))" ;;
-		*) echo "sum(e[1]::float8)" ;;
+	case $TYPE-$VECTORS in
+		vector-*) echo "sum(vector_dims(e))" ;;
+		*-random) echo "sum(e[1]::float8)" ;;
+		*) echo "sum((e[$((DIMS * 51 / 100))] * 1e6)::bigint)" ;; # images' edges are empty
 	esac
 }
 
@@ -667,7 +700,8 @@ main()
 
 	echo
 	echo "PostgreSQL $("$BINDIR/postgres" --version | grep -oE '[0-9.]+' | head -n 1)," \
-		"$(uname -sr), $(nproc) CPUs, $ROWS rows, $DIMS dimensions, medians of $RUNS runs," \
+		"$(uname -sr), $(nproc) CPUs, $ROWS rows, $VECTORS vectors of $DIMS dimensions," \
+		"$IDS ids, medians of $RUNS runs," \
 		"shared_buffers $SHARED_BUFFERS" \
 		"$([[ $HUGE_PAGES == 1 ]] && echo in || echo without) huge pages," \
 		"checksums $CHECKSUMS, page cache dropped: $DROP," \
