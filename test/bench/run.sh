@@ -649,7 +649,7 @@ finish()
 
 main()
 {
-	local state
+	local state table
 
 	for state in $STATES; do
 		case $state in
@@ -679,6 +679,10 @@ main()
 	server_start
 	sql -c "CREATE EXTENSION IF NOT EXISTS pg_prewarm" 2>/dev/null
 	find_files
+	# memory that a virtual machine's host took back is slow to be had again
+	for table in toast inline vecseg; do
+		read_files "$table" rows key toast toastkey
+	done
 	{
 		echo "size rows $ROWS"
 		echo "size file $(bytes_of vecseg rows toast)"
