@@ -10,9 +10,10 @@
  *		q = vecseg_io_open(0);
  *		while (more to read or requests in flight)
  *		{
- *			while (more to read && (r = vecseg_io_get_request(q)) != NULL)
+ *			while (more to read &&
+ *				   (r = vecseg_io_get_request(q, length)) != NULL)
  *			{
- *				r->fd = fd; r->offset = offset; r->length = length;
+ *				r->fd = fd; r->offset = offset;
  *				r->caller = my_pointer;
  *				vecseg_io_start(q, r);
  *			}
@@ -69,8 +70,8 @@ typedef struct VecsegIoRequest
 {
 	int fd;		   /* kernel file descriptor */
 	off_t offset;  /* byte offset in file */
-	uint32 length; /* bytes wanted, 1..VECSEG_IO_BUFFER_SIZE */
-	char *buffer;  /* set by vecseg_io_get_request() */
+	uint32 length; /* bytes wanted; set by vecseg_io_get_request(), */
+	char *buffer;  /* as this is */
 	int result;	   /* length if all was read, fewer when EOF came
 								 * first, -errno on failure */
 	void *caller;  /* caller's own, untouched */
@@ -85,8 +86,12 @@ typedef struct VecsegIoStats
 /* depth: most requests in use at a time; 0 means vecseg.io_depth */
 extern VecsegIoQueue *vecseg_io_open(int depth);
 
-/* NULL when all requests are in use: held, in flight or not yet released */
-extern VecsegIoRequest *vecseg_io_get_request(VecsegIoQueue *queue);
+/*
+ * A request for so many bytes, 1..VECSEG_IO_BUFFER_SIZE.  NULL when all
+ * requests are in use: held, in flight or not yet released.
+ */
+extern VecsegIoRequest *vecseg_io_get_request(VecsegIoQueue *queue,
+											  uint32 length);
 
 /* Put the request aside for the next submission. */
 extern void vecseg_io_start(VecsegIoQueue *queue, VecsegIoRequest *request);

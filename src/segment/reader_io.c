@@ -182,15 +182,17 @@ void
 vecseg_reader_start(VecsegReader *reader)
 {
 	VecsegStore *store = vecseg_store_open(reader->rel);
-	VecsegIoRequest *request;
 	bool started = false;
 
-	while (!dlist_is_empty(&reader->planned) &&
-		   (request = vecseg_io_get_request(reader->queue)) != NULL)
+	while (!dlist_is_empty(&reader->planned))
 	{
 		PlannedRead *read =
 			dlist_head_element(PlannedRead, node, &reader->planned);
+		VecsegIoRequest *request =
+			vecseg_io_get_request(reader->queue, read->nblocks * BLCKSZ);
 
+		if (request == NULL)
+			break;
 		read->pin = vecseg_map_pin(store->map, read->block, is_direct(reader),
 								   &request->fd, &request->offset);
 		if (read->pin < 0)
@@ -201,7 +203,6 @@ vecseg_reader_start(VecsegReader *reader)
 		}
 		dlist_delete(&read->node);
 		dlist_push_tail(&reader->active, &read->node);
-		request->length = read->nblocks * BLCKSZ;
 		request->caller = read;
 		vecseg_io_start(reader->queue, request);
 		started = true;

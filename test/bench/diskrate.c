@@ -7,12 +7,15 @@
  *			reads the files one after the other in blocks of BLOCK bytes;
  *			prints bytes per second
  *
+ *		diskrate huge BLOCK DEPTH SECONDS FILE...
+ *			the same into huge pages, if the kernel has some
+ *
  *		diskrate random SIZE DEPTH SECONDS FILE...
  *			reads values of SIZE bytes at random places, each with the whole
  *			8 kB pages that it lies on, as a reader of pages must;
  *			prints values per second
  *
- * Both stop after SECONDS at the latest, the first also at the files' end.
+ * All stop after SECONDS at the latest, the first two also at the files' end.
  */
 #define _GNU_SOURCE /* O_DIRECT */
 #include <errno.h>
@@ -22,11 +25,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PAGE 8192
+#define HUGE_PAGE (2 << 20)
 
 typedef struct File
 {
@@ -152,7 +157,7 @@ main(int argc, char **argv)
 
 	if (argc < 6)
 	{
-		fprintf(stderr, "usage: diskrate sequential|random BYTES DEPTH "
+		fprintf(stderr, "usage: diskrate sequential|huge|random BYTES DEPTH "
 						"SECONDS FILE...\n");
 		return 2;
 	}
@@ -163,8 +168,10 @@ main(int argc, char **argv)
 	open_files(argv + 5, argc - 5);
 	seed = (uint64_t) (now() * 1e9) | 1;
 	room = (unit + 2 * PAGE - 1) / PAGE * PAGE;
-	if (posix_memalign((void **) &buffers, PAGE, room * depth) != 0)
+	if (posix_memalign((void **) &buffers, HUGE_PAGE, room * depth) != 0)
 		fail("buffers", ENOMEM);
+	if (strcmp(argv[1], "huge") == 0)
+		(void) madvise(buffers, room * depth, MADV_HUGEPAGE);
 	memset(buffers, 1, room * depth); /* touch them now, not while timing */
 	error = io_uring_queue_init(depth, &ring, 0);
 	if (error < 0)

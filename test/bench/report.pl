@@ -103,13 +103,19 @@ sub ms
 	return $v < 100 ? sprintf('%.1f', $v) : thousands($v);
 }
 
+# Rows per second of a scan at a rate of the disk
+sub sequential_rows
+{
+	return median(@{ $disk{ $_[0] } }) / ($size{vecseg} / $size{rows});
+}
+
 # Rows per second that the disk could deliver, undefined if not measured
 sub disk_rows
 {
 	my $kind = shift;
 	return median(@{ $disk{'random 64'} })
 	  if $kind eq 'random' && $disk{'random 64'};
-	return median(@{ $disk{'sequential 8'} }) / ($size{vecseg} / $size{rows})
+	return sequential_rows('sequential 8')
 	  if $kind eq 'seq' && $disk{'sequential 8'};
 	return undef;
 }
@@ -191,9 +197,14 @@ foreach my $state (@states)
 if (%disk)
 {
 	print "\n== the disk (O_DIRECT, this run's medians)\n\n";
-	printf "sequential, 1 MB at depth 8     %8s MB/s = %s rows/s\n",
-	  thousands(median(@{ $disk{'sequential 8'} }) / 1e6),
-	  thousands(disk_rows('seq'));
+	my %sequential = (
+		'sequential 8' => 'sequential, 1 MB at depth 8',
+		'huge 8'       => 'the same into huge pages');
+
+	printf "%-31s %8s MB/s = %s rows/s\n", $sequential{$_},
+	  thousands(median(@{ $disk{$_} }) / 1e6),
+	  thousands(sequential_rows($_))
+	  foreach ('sequential 8', 'huge 8');
 	printf "random vectors at depth %-2d      %8s rows/s\n", $_,
 	  thousands(median(@{ $disk{"random $_"} }))
 	  foreach (1, 64);

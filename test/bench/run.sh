@@ -501,7 +501,7 @@ measure_disk()
 {
 	local value=$((DIMS * 4 + 24)) kind args
 
-	for kind in "sequential 1048576 8" "random $value 1" "random $value 64"; do
+	for kind in "sequential 1048576 8" "huge 1048576 8" "random $value 1" "random $value 64"; do
 		args=($kind)
 		echo "disk $kind $("$SCRATCH/diskrate" "${args[@]}" 1 \
 			$(files vecseg toast))" >>"$SCRATCH/results"
