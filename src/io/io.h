@@ -70,8 +70,8 @@ typedef struct VecsegIoRequest
 {
 	int fd;		   /* kernel file descriptor */
 	off_t offset;  /* byte offset in file */
-	uint32 length; /* bytes wanted; set by vecseg_io_get_request(), */
-	char *buffer;  /* as this is */
+	uint32 length; /* bytes wanted, and */
+	char *buffer;  /* room for them: as vecseg_io_get_request() set both */
 	int result;	   /* length if all was read, fewer when EOF came
 								 * first, -errno on failure */
 	void *caller;  /* caller's own, untouched */

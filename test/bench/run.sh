@@ -78,8 +78,10 @@ ROWS=${ROWS:-1000000}
 VECTORS=${VECTORS:-random}
 DIMS=${DIMS:-768}
 case $VECTORS in
+	random) ;;
 	glove) DIMS=100 ;;
 	mnist) DIMS=784 ;;
+	*) die "there are no vectors \"$VECTORS\"" ;;
 esac
 RUNS=${RUNS:-3}
 ID_SETS=$((RUNS > 5 ? RUNS : 5))	# so that data serves for fewer runs
