@@ -73,7 +73,9 @@ vecseg_define_settings(void)
 		GUC_UNIT_KB, NULL, NULL, NULL);
 
 	/*
-	 * Default auto: direct for reads of much more than the cache should hold.
+	 * Default auto: direct for reads of much more than the cache should hold,
+	 * and for a first scan: see choose_way() in
+	 * segment/reader.c.
 	 * on saves the copy through the page cache and does not push other data
 	 * out of it, but leaves nothing there for the next query; it has no
 	 * effect on vectors that are in memory already, nor with io_method sync.
@@ -81,7 +83,7 @@ vecseg_define_settings(void)
 	DefineCustomEnumVariable(
 		"vecseg.direct_io",
 		"Selects whether reads of vectors bypass the kernel's page cache.",
-		"auto bypasses it for one-pass reads of more than it should hold.",
+		"auto bypasses it for a table's first scan and for one-pass reads of more than it should hold.",
 		&vecseg_direct_io, VECSEG_DIRECT_AUTO, direct_io_options, PGC_USERSET,
 		0, NULL, NULL, NULL);
 

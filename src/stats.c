@@ -1,12 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * stats.c
- *	  Counters of how vectors were read, of the whole server.
+ *	  Counters of how vectors were read, of the whole server, and which stores
+ *	  were scanned.
  *
  * The totals are atomic counters in shared memory, so adding to them takes
  * no lock.  They start from zero with the server, also after a crash.  Where
  * the library is not preloaded there is no shared memory: nothing is counted
  * and the view shows zeros.
+ *
+ * Of the stores, as many as there is room for are known, by hashes that may
+ * collide.  What is told of them serves to choose how to read, no more.
  *
  * Copyright (c) 2026, vecseg contributors
  *
@@ -15,6 +19,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -22,8 +27,10 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "stats.h"
 
 PG_FUNCTION_INFO_V1(vecseg_stat_get_io);
@@ -39,8 +46,19 @@ StaticAssertDecl(offsetof(VecsegIoCounters, max_in_flight) ==
 /* Values read one by one before they are added to the totals */
 #define SINGLES_REPORTED_AT 1000
 
+/* Stores known to have been scanned, and how soon a scan counts as another */
+#define NSCANNED 1024
+#define SCANNED_LATELY (USECS_PER_HOUR)
+
+typedef struct ScannedStore
+{
+	pg_atomic_uint64 store; /* hash of its name; 0: none */
+	pg_atomic_uint64 scan;	/* its last one: statement's start * 2 + answer */
+} ScannedStore;
+
 typedef struct SharedStats
 {
+	ScannedStore scanned[NSCANNED];
 	pg_atomic_uint64 reset_time; /* a TimestampTz */
 	pg_atomic_uint64 counters[NCOUNTERS];
 } SharedStats;
@@ -117,6 +135,43 @@ vecseg_stats_count_single(bool from_shared_buffers)
 		vecseg_stats_report(&singles, &singles_reported);
 }
 
+/* --- stores that were scanned --- */
+
+/*
+ * Workers of one parallel scan have their statement's start in common, and
+ * are told the same.  A process that comes again within a statement is at
+ * another scan.
+ */
+bool
+vecseg_stats_scanned_lately(Relation rel)
+{
+	static uint64 last_store = 0;
+	static uint64 last_statement = 0;
+	uint64 store = hash_bytes_extended((unsigned char *) &rel->rd_locator,
+									   sizeof(rel->rd_locator), 0);
+	uint64 statement = (uint64) GetCurrentStatementStartTimestamp();
+	ScannedStore *entry;
+	uint64 scan;
+	bool again;
+
+	if (shared_stats == NULL)
+		return true;
+	entry = &shared_stats->scanned[store % NSCANNED];
+	scan = pg_atomic_read_u64(&entry->scan);
+	if (pg_atomic_read_u64(&entry->store) != store)
+		again = false;
+	else if (scan / 2 == statement)
+		again = scan % 2 == 1 ||
+				(store == last_store && statement == last_statement);
+	else
+		again = (int64) (statement - scan / 2) < SCANNED_LATELY;
+	pg_atomic_write_u64(&entry->store, store);
+	pg_atomic_write_u64(&entry->scan, statement * 2 + again);
+	last_store = store;
+	last_statement = statement;
+	return again;
+}
+
 /* --- shared memory --- */
 
 static void
@@ -154,6 +209,11 @@ startup_shmem(void)
 	{
 		for (i = 0; i < NCOUNTERS; i++)
 			pg_atomic_init_u64(&shared_stats->counters[i], 0);
+		for (i = 0; i < NSCANNED; i++)
+		{
+			pg_atomic_init_u64(&shared_stats->scanned[i].store, 0);
+			pg_atomic_init_u64(&shared_stats->scanned[i].scan, 0);
+		}
 		pg_atomic_init_u64(&shared_stats->reset_time, 0);
 		reset_counters();
 	}

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * stats.h
- *	  Counters of how vectors were read.
+ *	  Counters of how vectors were read, and which stores were scanned.
  *
  * A reader counts in a VecsegIoCounters of its own and reports it from time
  * to time.  The server's totals are in shared memory; the view
@@ -14,7 +14,7 @@
 #ifndef VECSEG_STATS_H
 #define VECSEG_STATS_H
 
-#include "c.h"
+#include "utils/relcache.h"
 
 /*
  * Counters of one reader, one query node, or one server.  values is the sum
@@ -53,6 +53,13 @@ extern void vecseg_stats_report(const VecsegIoCounters *counters,
  * ends.
  */
 extern void vecseg_stats_count_single(bool from_shared_buffers);
+
+/*
+ * Note that a store is about to be scanned.  Was it scanned before, within the
+ * last hour?  False also if many others were scanned since, or the server was
+ * restarted; true without shared memory.
+ */
+extern bool vecseg_stats_scanned_lately(Relation rel);
 
 /* To be called from _PG_init() while preloading. */
 extern void vecseg_stats_init(void);

@@ -276,7 +276,7 @@ choose_method(int depth)
 static void
 queue_free(VecsegIoQueue *queue)
 {
-	for (int i = 0; i < queue->depth; i++)
+	for (int i = 0; i < queue->depth + VECSEG_IO_MAX_KEPT; i++)
 		read_drop_buffer(&queue->reads[i]);
 	pfree(queue);
 }
@@ -485,7 +485,8 @@ vecseg_io_open(int depth)
 	ops = choose_method(depth);
 	queue = MemoryContextAllocZero(TopMemoryContext,
 								   offsetof(VecsegIoQueue, reads) +
-									   depth * sizeof(VecsegIoRead));
+									   (depth + VECSEG_IO_MAX_KEPT) *
+										   sizeof(VecsegIoRead));
 	queue->ops = ops;
 	queue->owner = CurrentResourceOwner;
 	queue->depth = depth;
@@ -493,7 +494,7 @@ vecseg_io_open(int depth)
 	dlist_init(&queue->staged);
 	dlist_init(&queue->flying);
 	dlist_init(&queue->done);
-	for (int i = 0; i < depth; i++)
+	for (int i = 0; i < depth + VECSEG_IO_MAX_KEPT; i++)
 	{
 		queue->reads[i].queue = queue;
 		dlist_push_tail(&queue->free, &queue->reads[i].node);
@@ -511,7 +512,7 @@ vecseg_io_get_request(VecsegIoQueue *queue, uint32 length)
 	VecsegIoRead *read;
 
 	Assert(length > 0 && length <= VECSEG_IO_BUFFER_SIZE);
-	if (dlist_is_empty(&queue->free))
+	if (queue->used == queue->depth)
 		return NULL;
 
 	read = dlist_head_element(VecsegIoRead, node, &queue->free);
@@ -519,6 +520,7 @@ vecseg_io_get_request(VecsegIoQueue *queue, uint32 length)
 	read->request.length = length;
 	dlist_delete(&read->node);
 	read->state = VECSEG_IO_HELD;
+	queue->used++;
 	return &read->request;
 }
 
@@ -574,12 +576,31 @@ vecseg_io_poll(VecsegIoQueue *queue)
 	return dlist_is_empty(&queue->done) ? NULL : take_finished(queue);
 }
 
+bool
+vecseg_io_keep(VecsegIoQueue *queue, VecsegIoRequest *request)
+{
+	VecsegIoRead *read = (VecsegIoRead *) request;
+
+	Assert(read->queue == queue && read->state == VECSEG_IO_HELD);
+	if (queue->kept == VECSEG_IO_MAX_KEPT)
+		return false;
+	read->state = VECSEG_IO_KEPT;
+	queue->used--;
+	queue->kept++;
+	return true;
+}
+
 void
 vecseg_io_release(VecsegIoQueue *queue, VecsegIoRequest *request)
 {
 	VecsegIoRead *read = (VecsegIoRead *) request;
 
-	Assert(read->queue == queue && read->state == VECSEG_IO_HELD);
+	Assert(read->queue == queue && (read->state == VECSEG_IO_HELD ||
+									read->state == VECSEG_IO_KEPT));
+	if (read->state == VECSEG_IO_KEPT)
+		queue->kept--;
+	else
+		queue->used--;
 	read_drop_buffer(read);
 	read->state = VECSEG_IO_FREE;
 	dlist_push_head(&queue->free, &read->node);
@@ -628,7 +649,7 @@ vecseg_io_close(VecsegIoQueue *queue)
 		/* The last read to come back frees the queue. */
 		n_abandoned_reads += queue->in_flight;
 		queue->abandoned = true;
-		for (int i = 0; i < queue->depth; i++)
+		for (int i = 0; i < queue->depth + VECSEG_IO_MAX_KEPT; i++)
 		{
 			if (queue->reads[i].state != VECSEG_IO_FLYING)
 				read_drop_buffer(&queue->reads[i]);

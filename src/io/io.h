@@ -63,6 +63,9 @@
 /* Upper bound of a queue's depth */
 #define VECSEG_IO_MAX_DEPTH 1024
 
+/* Requests that a queue lets its caller keep, with up to 8 MB */
+#define VECSEG_IO_MAX_KEPT 64
+
 typedef struct VecsegIoQueue VecsegIoQueue;
 
 /* One read.  Belongs to the queue from start until returned by wait. */
@@ -109,6 +112,13 @@ extern VecsegIoRequest *vecseg_io_wait(VecsegIoQueue *queue);
  * The same without blocking: NULL when none has finished.
  */
 extern VecsegIoRequest *vecseg_io_poll(VecsegIoQueue *queue);
+
+/*
+ * Keep a returned request and what its buffer holds, until it is released or
+ * the queue is closed, without using up the queue's depth.  False if too many
+ * are kept already.
+ */
+extern bool vecseg_io_keep(VecsegIoQueue *queue, VecsegIoRequest *request);
 
 /* Give back a request that is not in flight, with its buffer. */
 extern void vecseg_io_release(VecsegIoQueue *queue, VecsegIoRequest *request);

@@ -22,13 +22,15 @@
  *	 FREE ------> HELD ---------> STAGED --------> FLYING --------> DONE
  *	   ^		   | ^				 ^	 remainder	  |				 |
  *	   +-----------+ |				 +----------------+				 |
- *		  release	 +-----------------------------------------------+
- *											wait
+ *	   ^	release	 | ^											 |
+ *	   |		keep | +---------------------------------------------+
+ *	   +--- KEPT <---+						wait
  */
 typedef enum VecsegIoState
 {
 	VECSEG_IO_FREE,	  /* has no buffer */
 	VECSEG_IO_HELD,	  /* the caller's */
+	VECSEG_IO_KEPT,	  /* the caller's for its buffer, beyond the depth */
 	VECSEG_IO_STAGED, /* started, not yet in the kernel */
 	VECSEG_IO_FLYING, /* the kernel may write to the buffer */
 	VECSEG_IO_DONE	  /* finished, not yet returned */
@@ -93,7 +95,9 @@ struct VecsegIoQueue
 	const VecsegIoMethodOps *ops;
 	ResourceOwner owner;
 	dlist_node node; /* in io.c's list of open queues */
-	int depth;
+	int depth;		   /* requests at a time, not counting kept ones */
+	int used;		   /* requests that are neither free nor kept */
+	int kept;
 	int in_flight;	   /* length of flying */
 	bool closing;	   /* start no more, forget results */
 	bool abandoned;	   /* freed when the last read comes back */
@@ -102,7 +106,7 @@ struct VecsegIoQueue
 	dlist_head flying; /* FIFO */
 	dlist_head done;   /* FIFO */
 	VecsegIoStats stats;
-	VecsegIoRead reads[FLEXIBLE_ARRAY_MEMBER];
+	VecsegIoRead reads[FLEXIBLE_ARRAY_MEMBER]; /* depth + MAX_KEPT */
 };
 
 /* What is still to be read */

@@ -42,6 +42,9 @@
  * each value at first, and more and more seldom while the answer stays the
  * same.
  *
+ * A value on one page is used in the read's buffer, too, if values make up most
+ * of that: a scan's then are not copied.
+ *
  * The reader's state is safe against errors: the io queue is closed, and its
  * descriptors are unpinned, at the end of the (sub)transaction.
  *
@@ -68,12 +71,17 @@
  * Choose how to read what is not in memory.
  *
  * Reads bypass the page cache in one pass over more than it is good to keep
- * there.  One pass over what the page cache can hold, but in another order
- * than that of storage, reads wide: the first value of each piece of 64 kB has
- * the kernel read the piece in the background, and the others find it in the
- * mapping.  A disk reads 64 kB nearly as fast as 8.  If pieces get lost and so
- * twice as many are read as there are, the cache does not hold them after all,
- * and reads become narrow.
+ * there.  In the order of storage, so does the first pass over anything but
+ * little: filling the cache takes several times the processor time of such
+ * reads, and drives other data out, for pages that may not be wanted again, as
+ * after an export.  A second pass soon after fills it for those to come.
+ *
+ * One pass over what the page cache can hold, but in another order than that of
+ * storage, reads wide: the first value of each piece of 64 kB has the kernel
+ * read the piece in the background, and the others find it in the mapping.  A
+ * disk reads 64 kB nearly as fast as 8.  If pieces get lost and so twice as
+ * many are read as there are, the cache does not hold them after all, and reads
+ * become narrow.
  *
  * Values here and there, out of more than twice what the page cache can hold,
  * are unlikely to be found there again, and reading them through it takes more
@@ -81,25 +89,47 @@
  * one read in so many goes through the cache, so those get there.
  */
 static void
-choose_width(VecsegReader *reader)
+choose_way(VecsegReader *reader)
 {
-	BlockNumber nblocks = RelationGetNumberOfBlocks(reader->rel);
-	uint64 size = (uint64) nblocks * BLCKSZ;
+	uint64 size = (uint64) RelationGetNumberOfBlocks(reader->rel) * BLCKSZ;
+	uint64 memory = vecseg_memory_limit();
 
 	if (vecseg_direct_io != VECSEG_DIRECT_AUTO)
 		reader->direct = vecseg_direct_io == VECSEG_DIRECT_ON;
 	else if (reader->part == VECSEG_READ_IN_ORDER)
-		reader->direct = size > vecseg_memory_limit() / 4;
+		reader->direct =
+			size > memory / 4 ||
+			(size > memory / 64 && !vecseg_stats_scanned_lately(reader->rel));
 	else if (reader->part == VECSEG_READ_MOST)
-		reader->direct = size > vecseg_memory_limit() / 2;
+		reader->direct = size > memory / 2;
 	else
-		reader->direct = reader->admits = size > vecseg_memory_limit() * 2;
-	if (reader->part == VECSEG_READ_MOST && !reader->direct &&
-		size <= vecseg_memory_limit() / 2)
+		reader->direct = reader->admits = size > memory * 2;
+	reader->wide = reader->part == VECSEG_READ_MOST && !reader->direct &&
+				   size <= memory / 2;
+}
+
+/*
+ * Values that were to come in any order do come in that of storage if most of
+ * them have joined others in reads.  Then they are read as a scan's, until they
+ * do so no more.
+ */
+void
+vecseg_reader_review_order(VecsegReader *reader)
+{
+	uint64 values = reader->counters->read_values - reader->reviewed_values;
+	uint64 merged = reader->counters->merged - reader->reviewed_merged;
+	VecsegReadPart part =
+		merged > values / 2 ? VECSEG_READ_IN_ORDER : VECSEG_READ_MOST;
+
+	if (part != reader->part)
 	{
-		reader->wide_left = (uint64) nblocks / WIDE_BLOCKS * 2;
-		reader->wide_end = nblocks;
+		reader->part = part;
+		choose_way(reader);
 	}
+	reader->reviewed_values += values;
+	reader->reviewed_merged += merged;
+	reader->review_at = reader->wide ? PG_UINT64_MAX
+									 : reader->first + REVIEW_AFTER;
 }
 
 VecsegReader *
@@ -118,7 +148,12 @@ vecseg_reader_open(Relation rel, VecsegReadPart part,
 	dlist_init(&reader->planned);
 	dlist_init(&reader->active);
 	dlist_init(&reader->unused);
-	choose_width(reader);
+	choose_way(reader);
+	reader->wide_end = RelationGetNumberOfBlocks(rel);
+	reader->wide_left = reader->wide_end / WIDE_BLOCKS * 2;
+	reader->review_at = reader->wide ? REVIEW_AFTER : PG_UINT64_MAX;
+	reader->reviewed_values = reader->counters->read_values;
+	reader->reviewed_merged = reader->counters->merged;
 	reader->absent = InvalidBlockNumber;
 	reader->region = InvalidBlockNumber;
 	reader->checksums = DataChecksumsEnabled();
@@ -129,8 +164,8 @@ vecseg_reader_open(Relation rel, VecsegReadPart part,
 
 /* --- memory for images --- */
 
-static void
-take_image(VecsegReader *reader, ReaderValue *value)
+void
+vecseg_reader_take_image(VecsegReader *reader, ReaderValue *value)
 {
 	FreeImage *image = reader->free_images;
 
@@ -146,7 +181,6 @@ take_image(VecsegReader *reader, ReaderValue *value)
 		value->room = Max(MAXALIGN(value->size), sizeof(FreeImage));
 		value->image = MemoryContextAllocHuge(reader->context, value->room);
 	}
-	reader->bytes += value->room;
 }
 
 static void
@@ -160,7 +194,11 @@ give_image(VecsegReader *reader, ReaderValue *value)
 		vecseg_map_unpin(value->pin);
 		return;
 	}
-	reader->bytes -= value->room;
+	if (value->read != NULL)
+	{
+		vecseg_reader_leave_read(reader, value->read);
+		return;
+	}
 	if (value->room > VECSEG_IO_BUFFER_SIZE ||
 		(reader->free_images != NULL &&
 		 reader->free_images->room != value->room))
@@ -171,6 +209,23 @@ give_image(VecsegReader *reader, ReaderValue *value)
 	image->room = value->room;
 	image->next = reader->free_images;
 	reader->free_images = image;
+}
+
+/* Count the memory that a value takes, or will: 0 if it is mapped. */
+static void
+count_bytes(VecsegReader *reader, ReaderValue *value, Size bytes)
+{
+	reader->bytes += bytes - value->counted;
+	value->counted = bytes;
+}
+
+/* Drop a value, with its image if there is one. */
+static void
+drop_value(VecsegReader *reader, ReaderValue *value)
+{
+	if (value->image != NULL)
+		give_image(reader, value);
+	count_bytes(reader, value, 0);
 }
 
 static void
@@ -253,29 +308,35 @@ vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
 	value->header = vecseg_image_header(size, compressed);
 	value->state = VALUE_WAITING;
 	value->pin = -1;
+	value->read = NULL;
+	value->counted = 0;
 	locate_value(reader, store, value);
-	take_image(reader, value);
+	count_bytes(reader, value, size);
+	vecseg_reader_take_image(reader, value);
 	reader->next++;
 
 	if (vecseg_reader_copy_buffered(reader, store, value))
 	{
 		reader->counters->shared_hits++;
 		vecseg_reader_finish(reader, value);
+		return number;
 	}
-	else if (vecseg_reader_prefers_reading(reader, store, value))
+	if (vecseg_reader_prefers_reading(reader, store, value))
 	{
 		if (vecseg_reader_copy_cached(reader, store, value))
 		{
 			reader->counters->mapped_hits++;
 			vecseg_reader_finish(reader, value);
+			return number;
 		}
 	}
 	else if (vecseg_reader_is_resident(reader, store, value))
 	{
-		give_image(reader, value);
+		count_bytes(reader, value, 0);
 		value->state = VALUE_MAPPED;
 		touch_mapped(reader, store, value);
 	}
+	give_image(reader, value); /* whether it needs one remains to be seen */
 	return number;
 }
 
@@ -285,11 +346,12 @@ take_mapped(VecsegReader *reader, ReaderValue *value)
 {
 	VecsegStore *store = vecseg_store_open(reader->rel);
 
-	if (value->image != NULL ||
-		!vecseg_reader_hold_mapped(reader, store, value))
+	if (vecseg_reader_hold_mapped(reader, store, value))
+		count_bytes(reader, value, 0);
+	else
 	{
-		if (value->image == NULL)
-			take_image(reader, value);
+		count_bytes(reader, value, value->size);
+		vecseg_reader_take_image(reader, value);
 		vecseg_reader_copy_mapped(reader, store, value);
 	}
 	reader->counters->mapped_hits++;
@@ -325,11 +387,7 @@ vecseg_reader_submit(VecsegReader *reader)
 	else if (count > 0)
 	{
 		if (reader->queue == NULL)
-		{
 			reader->queue = vecseg_io_open(0);
-			if (!vecseg_io_is_async(reader->queue))
-				reader->direct = false;
-		}
 		reader->counters->batches++;
 		vecseg_reader_plan(reader, numbers, count);
 		vecseg_reader_start(reader);
@@ -361,8 +419,7 @@ vecseg_reader_release(VecsegReader *reader, uint64 number)
 		/* a read in flight delivers into it: let that finish */
 		if (value->state == VALUE_READING)
 			(void) vecseg_reader_get(reader, reader->first);
-		if (value->image != NULL)
-			give_image(reader, value);
+		drop_value(reader, value);
 		reader->first++;
 		reader->waiting = Max(reader->waiting, reader->first);
 	}
@@ -399,8 +456,9 @@ free_reads(dlist_head *list, bool unpin)
 void
 vecseg_reader_reset(VecsegReader *reader)
 {
-	uint64 i;
-
+	for (; reader->first < reader->next; reader->first++)
+		drop_value(reader, vecseg_reader_value(reader, reader->first));
+	reader->waiting = reader->next;
 	if (reader->queue != NULL)
 		vecseg_io_close(reader->queue);
 	reader->queue = NULL;
@@ -408,13 +466,6 @@ vecseg_reader_reset(VecsegReader *reader)
 	reader->waited_usec = 0;
 	free_reads(&reader->active, true);
 	free_reads(&reader->planned, false);
-	for (i = reader->first; i < reader->next; i++)
-	{
-		if (vecseg_reader_value(reader, i)->image != NULL)
-			give_image(reader, vecseg_reader_value(reader, i));
-	}
-	reader->first = reader->waiting = reader->next;
-	reader->bytes = 0;
 	vecseg_stats_report(reader->counters, &reader->reported);
 }
 

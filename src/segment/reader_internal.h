@@ -22,6 +22,12 @@
 /* Blocks in one read at most */
 #define MAX_READ_BLOCKS (VECSEG_IO_BUFFER_SIZE / BLCKSZ)
 
+/*
+ * Values read and released before it is seen in what order they come, and
+ * reads become wide: a LIMIT may end it all.
+ */
+#define REVIEW_AFTER 1024
+
 typedef enum ValueState
 {
 	VALUE_MAPPED,  /* to be taken from the mapping when it is got */
@@ -41,20 +47,26 @@ typedef struct ReaderValue
 	uint32 nblocks;
 	int reads_left;
 	uint64 next;		   /* next value of the same read */
-	Size room;			   /* allocated size of image */
-	struct varlena *image; /* NULL if mapped and not got yet */
-	int pin;			   /* of the mapping, if image points there; or -1 */
+	Size counted;		   /* in the reader's bytes */
+	struct varlena *image; /* NULL before there is one */
+
+	/* Where image points: into the mapping, a read's buffer, or own memory */
+	int pin;				  /* of the mapping, or -1 */
+	struct PlannedRead *read; /* whose buffer it is in, or NULL */
+	Size room;				  /* allocated size */
 } ReaderValue;
 
 /* One read, of one value or several neighbours */
 typedef struct PlannedRead
 {
-	dlist_node node; /* in one of the reader's lists */
+	dlist_node node; /* in one of the reader's lists, unless it is kept */
 	uint64 first;	 /* its values are chained by their `next` */
 	int count;
 	BlockNumber block;
 	uint32 nblocks;
-	int pin; /* of the file's descriptor */
+	int pin;				  /* of the file's descriptor */
+	VecsegIoRequest *request; /* when it has come back */
+	int users;				  /* values that point into its buffer */
 } PlannedRead;
 
 /* An image to be used again */
@@ -93,8 +105,14 @@ struct VecsegReader
 	bool admits; /* some reads to the page cache all the same */
 	uint32 direct_calls;
 
-	/* reading wide, see choose_width() */
-	uint64 wide_left;	  /* pieces to be read at most; 0: not to read wide */
+	/* see vecseg_reader_review_order() */
+	uint64 review_at; /* when so many values were released */
+	uint64 reviewed_values;
+	uint64 reviewed_merged;
+
+	/* reading wide, see choose_way() */
+	bool wide;			  /* from REVIEW_AFTER values on */
+	uint64 wide_left;	  /* pieces to be read at most */
 	BlockNumber wide_end; /* blocks that there were at the start */
 	uint8 *wide_read;  /* bit for each piece that was; NULL before the first */
 	uint32 wide_calls; /* values of pieces that were read before */
@@ -113,6 +131,10 @@ vecseg_reader_value(VecsegReader *reader, uint64 number)
 {
 	return &reader->values[number & (reader->capacity - 1)];
 }
+
+/* reader.c */
+extern void vecseg_reader_take_image(VecsegReader *reader, ReaderValue *value);
+extern void vecseg_reader_review_order(VecsegReader *reader);
 
 /* reader_memory.c */
 extern uint32 vecseg_reader_piece(const ReaderValue *value, uint32 k,
@@ -138,5 +160,6 @@ extern void vecseg_reader_plan(VecsegReader *reader, uint64 *numbers,
 extern void vecseg_reader_start(VecsegReader *reader);
 extern void vecseg_reader_poll(VecsegReader *reader);
 extern void vecseg_reader_wait(VecsegReader *reader);
+extern void vecseg_reader_leave_read(VecsegReader *reader, PlannedRead *read);
 
 #endif /* VECSEG_READER_INTERNAL_H */

@@ -39,6 +39,8 @@ new_read(VecsegReader *reader, uint64 first, BlockNumber block, uint32 nblocks)
 	read->count = 1;
 	read->block = block;
 	read->nblocks = nblocks;
+	read->request = NULL;
+	read->users = 0;
 	dlist_push_tail(&reader->planned, &read->node);
 	return read;
 }
@@ -115,12 +117,40 @@ vecseg_reader_plan(VecsegReader *reader, uint64 *numbers, int count)
 	}
 }
 
+/*
+ * May values stay in a read's buffer?  Not if that would hold much memory for
+ * few values, nor if too many buffers are kept already.
+ */
+static bool
+keep_buffer(VecsegReader *reader, PlannedRead *read)
+{
+	Size size = vecseg_reader_value(reader, read->first)->size;
+
+	return read->request != NULL && read->count > 1 &&
+		   read->count * size >= VECSEG_IO_BUFFER_SIZE / 2 &&
+		   vecseg_io_keep(reader->queue, read->request);
+}
+
+/* Point to a value in the read's buffer. */
 static void
-deliver_value(VecsegReader *reader, ReaderValue *value, const PlannedRead *read,
-			  const char *buffer, const bool *good)
+hold_in_buffer(ReaderValue *value, PlannedRead *read)
+{
+	value->image =
+		(struct varlena *) (read->request->buffer +
+							(value->block - read->block) * BLCKSZ + value->offset);
+	value->read = read;
+	read->users++;
+}
+
+/* Copy what a read has of a value; `good` tells for each page if it can be used. */
+static void
+copy_from_read(VecsegReader *reader, ReaderValue *value,
+			   const PlannedRead *read, const bool *good)
 {
 	uint32 k;
 
+	if (value->image == NULL)
+		vecseg_reader_take_image(reader, value);
 	for (k = 0; k < value->nblocks; k++)
 	{
 		BlockNumber block = value->block + k;
@@ -133,47 +163,72 @@ deliver_value(VecsegReader *reader, ReaderValue *value, const PlannedRead *read,
 			continue;
 		length = vecseg_reader_piece(value, k, &offset, &image);
 		if (good[index])
-			memcpy(image, buffer + index * BLCKSZ + offset, length);
+			memcpy(image, read->request->buffer + index * BLCKSZ + offset,
+				   length);
 		else
 		{
 			reader->counters->retries++;
 			vecseg_read_buffered(reader->rel, block, offset, length, image);
 		}
 	}
-	if (--value->reads_left == 0)
-	{
-		reader->counters->read_values++;
-		vecseg_reader_finish(reader, value);
-	}
 }
 
-/* Copy the values of a finished read; `got` bytes of it arrived in buffer. */
+/* A read is done with, and so is its request, if there was one. */
 static void
-deliver(VecsegReader *reader, PlannedRead *read, char *buffer, int got)
+end_read(VecsegReader *reader, PlannedRead *read)
 {
+	if (read->request != NULL)
+		vecseg_io_release(reader->queue, read->request);
+	dlist_push_head(&reader->unused, &read->node);
+}
+
+/* A value that points into a read's buffer does so no longer. */
+void
+vecseg_reader_leave_read(VecsegReader *reader, PlannedRead *read)
+{
+	if (--read->users == 0)
+		end_read(reader, read);
+}
+
+/* Deliver the values of a read that has ended, or could not be started. */
+static void
+deliver(VecsegReader *reader, PlannedRead *read)
+{
+	int got = read->request != NULL ? read->request->result : 0;
+	bool keep = keep_buffer(reader, read);
 	bool good[MAX_READ_BLOCKS];
 	uint64 number = read->first;
 	uint32 i;
 
+	dlist_delete(&read->node);
+	read->users = 1; /* we */
 	for (i = 0; i < read->nblocks; i++)
 		good[i] = got >= (int) ((i + 1) * BLCKSZ) &&
-				  vecseg_read_page_ok(buffer + i * BLCKSZ, read->block + i);
+				  vecseg_read_page_ok(read->request->buffer + i * BLCKSZ,
+									  read->block + i);
 	for (i = 0; i < read->count; i++)
 	{
 		ReaderValue *value = vecseg_reader_value(reader, number);
 
 		number = value->next;
-		deliver_value(reader, value, read, buffer, good);
+		if (keep && value->nblocks == 1 && good[value->block - read->block])
+			hold_in_buffer(value, read);
+		else
+			copy_from_read(reader, value, read, good);
+		if (--value->reads_left == 0)
+		{
+			reader->counters->read_values++;
+			vecseg_reader_finish(reader, value);
+		}
 	}
-	dlist_delete(&read->node);
-	dlist_push_head(&reader->unused, &read->node);
+	vecseg_reader_leave_read(reader, read);
 }
 
 /* Is the next read to bypass the page cache? */
 static bool
 is_direct(VecsegReader *reader)
 {
-	return reader->direct &&
+	return reader->direct && vecseg_io_is_async(reader->queue) &&
 		   (!reader->admits || ++reader->direct_calls % ADMIT_EVERY != 0);
 }
 
@@ -198,7 +253,7 @@ vecseg_reader_start(VecsegReader *reader)
 		if (read->pin < 0)
 		{
 			vecseg_io_release(reader->queue, request);
-			deliver(reader, read, NULL, 0);
+			deliver(reader, read);
 			continue;
 		}
 		dlist_delete(&read->node);
@@ -233,8 +288,8 @@ take_request(VecsegReader *reader, VecsegIoRequest *request)
 
 	reader->in_flight--;
 	vecseg_map_unpin(read->pin);
-	deliver(reader, read, request->buffer, request->result);
-	vecseg_io_release(reader->queue, request);
+	read->request = request;
+	deliver(reader, read);
 }
 
 /*

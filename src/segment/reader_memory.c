@@ -22,9 +22,6 @@
 /* Blocks of a value that is copied from the page cache by a read, at most */
 #define CACHED_BLOCKS 4
 
-/* Values read and released before reads become wide: a LIMIT may end it all */
-#define WIDE_AFTER 1024
-
 /* Of values in pieces that were read, one in so many is checked to be there. */
 #define WIDE_CHECK_EVERY 16
 
@@ -258,9 +255,12 @@ bool
 vecseg_reader_is_resident(VecsegReader *reader, VecsegStore *store,
 						  const ReaderValue *value)
 {
+	if (reader->first >= reader->review_at)
+		vecseg_reader_review_order(reader);
 	if (reader->part == VECSEG_READ_IN_ORDER)
 		return region_is_resident(reader, store, value);
-	if (reader->wide_left > 0 && reader->first >= WIDE_AFTER &&
+	if (reader->wide && reader->wide_left > 0 &&
+		reader->first >= REVIEW_AFTER &&
 		value->block + value->nblocks <= reader->wide_end)
 	{
 		read_wide(reader, store, value);
