@@ -74,8 +74,7 @@ vecseg_define_settings(void)
 
 	/*
 	 * Default auto: direct for reads of much more than the cache should hold,
-	 * and for a first scan: see choose_way() in
-	 * segment/reader.c.
+	 * and for a first scan; see choose_way() in segment/reader.c.
 	 * on saves the copy through the page cache and does not push other data
 	 * out of it, but leaves nothing there for the next query; it has no
 	 * effect on vectors that are in memory already, nor with io_method sync.

@@ -104,8 +104,17 @@ choose_way(VecsegReader *reader)
 		reader->direct = size > memory / 2;
 	else
 		reader->direct = reader->admits = size > memory * 2;
-	reader->wide = reader->part == VECSEG_READ_MOST && !reader->direct &&
-				   size <= memory / 2;
+}
+
+/*
+ * Are values that come in any order to be read wide, unless that turns out to
+ * be the order of storage?
+ */
+static bool
+may_be_wide(const VecsegReader *reader)
+{
+	return reader->part == VECSEG_READ_MOST && !reader->direct &&
+		   (uint64) reader->wide_end * BLCKSZ <= vecseg_memory_limit() / 2;
 }
 
 /*
@@ -121,6 +130,8 @@ vecseg_reader_review_order(VecsegReader *reader)
 	VecsegReadPart part =
 		merged > values / 2 ? VECSEG_READ_IN_ORDER : VECSEG_READ_MOST;
 
+	if (values < REVIEW_AFTER / 4)
+		return; /* nearly all was in memory */
 	if (part != reader->part)
 	{
 		reader->part = part;
@@ -128,8 +139,10 @@ vecseg_reader_review_order(VecsegReader *reader)
 	}
 	reader->reviewed_values += values;
 	reader->reviewed_merged += merged;
-	reader->review_at = reader->wide ? PG_UINT64_MAX
-									 : reader->first + REVIEW_AFTER;
+	reader->wide = may_be_wide(reader);
+	reader->review_at = part == VECSEG_READ_MOST
+							? PG_UINT64_MAX
+							: reader->first + REVIEW_AFTER;
 }
 
 VecsegReader *
@@ -151,7 +164,7 @@ vecseg_reader_open(Relation rel, VecsegReadPart part,
 	choose_way(reader);
 	reader->wide_end = RelationGetNumberOfBlocks(rel);
 	reader->wide_left = reader->wide_end / WIDE_BLOCKS * 2;
-	reader->review_at = reader->wide ? REVIEW_AFTER : PG_UINT64_MAX;
+	reader->review_at = may_be_wide(reader) ? REVIEW_AFTER : PG_UINT64_MAX;
 	reader->reviewed_values = reader->counters->read_values;
 	reader->reviewed_merged = reader->counters->merged;
 	reader->absent = InvalidBlockNumber;

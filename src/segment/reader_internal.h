@@ -111,7 +111,7 @@ struct VecsegReader
 	uint64 reviewed_merged;
 
 	/* reading wide, see choose_way() */
-	bool wide;			  /* from REVIEW_AFTER values on */
+	bool wide;			  /* since the order was reviewed */
 	uint64 wide_left;	  /* pieces to be read at most */
 	BlockNumber wide_end; /* blocks that there were at the start */
 	uint8 *wide_read;  /* bit for each piece that was; NULL before the first */

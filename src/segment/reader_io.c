@@ -40,7 +40,6 @@ new_read(VecsegReader *reader, uint64 first, BlockNumber block, uint32 nblocks)
 	read->block = block;
 	read->nblocks = nblocks;
 	read->request = NULL;
-	read->users = 0;
 	dlist_push_tail(&reader->planned, &read->node);
 	return read;
 }

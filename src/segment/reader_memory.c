@@ -260,7 +260,6 @@ vecseg_reader_is_resident(VecsegReader *reader, VecsegStore *store,
 	if (reader->part == VECSEG_READ_IN_ORDER)
 		return region_is_resident(reader, store, value);
 	if (reader->wide && reader->wide_left > 0 &&
-		reader->first >= REVIEW_AFTER &&
 		value->block + value->nblocks <= reader->wide_end)
 	{
 		read_wide(reader, store, value);

@@ -1,6 +1,7 @@
 # A server in a control group that limits its memory, as in a container: a scroll
-# of a table that the page cache cannot hold reads past it. Run in the group that
-# run_limited() of test/run.sh makes.
+# of a table that the page cache cannot hold reads past it, and so does the first
+# scan of one that it can. Run in the group that run_limited() of test/run.sh
+# makes.
 
 use strict;
 use warnings;
@@ -50,5 +51,70 @@ my ($mapped, $read) =
 cmp_ok($read, '>', $rows * 0.9, 'vectors are read past the page cache');
 cmp_ok($mapped, '<', $rows * 0.1, 'not through the mapping');
 check_paths($node, 'items', rows => $rows);
+
+# A table that the page cache can hold, with its rows in the order of one key and
+# not of the other
+my $few = 12_000;
+$node->safe_psql('postgres', <<"END");
+DROP TABLE items;
+CREATE TABLE few (id int PRIMARY KEY, other int UNIQUE, embedding real[])
+	USING vecseg;
+INSERT INTO few SELECT id, hashint4(id), vec(id, 1, 768) FROM generate_series(1, $few) id;
+VACUUM ANALYZE few;
+CHECKPOINT;
+END
+my $file = toast_file($node, 'few');
+cmp_ok(-s $file, '<', $limit / 4, 'the page cache can hold the vectors');
+my $sum = $node->safe_psql('postgres',
+	"SELECT sum(hash_array(vec(id, 1, 768))::numeric) FROM generate_series(1, $few) id");
+
+# How much of the file is in the page cache after a query that reads all vectors,
+# of a server that was just started or not, when nothing of it was
+sub cached_after
+{
+	my ($name, $started, $query, @settings) = @_;
+
+	$node->restart if $started;
+	wait_until_cold($file);
+	is($node->safe_psql('postgres', join('; ', @settings, $query)),
+		$sum, "$name: all vectors are right");
+	my $cached =
+	  `fincore --bytes --noheadings --output RES '$file'` / -s $file;
+	note sprintf '%s: %.0f %% cached', $name, $cached * 100;
+	return $cached;
+}
+
+my $hash = 'sum(hash_array(embedding)::numeric)';
+my $scan = "SELECT $hash FROM few";
+cmp_ok(cached_after('first scan', 1, $scan), '<', 0.2,
+	'a first scan reads past the page cache');
+cmp_ok(cached_after('second scan', 0, $scan),
+	'>', 0.5, 'the next one leaves the vectors there');
+
+my @parallel = ('SET parallel_setup_cost = 0', 'SET parallel_tuple_cost = 0',
+	'SET min_parallel_table_scan_size = 0',
+	'SET max_parallel_workers_per_gather = 2');
+like($node->safe_psql('postgres', join('; ', @parallel, "EXPLAIN $scan")),
+	qr/Parallel Seq Scan/, 'there is a parallel scan');
+cmp_ok(
+	cached_after('parallel scan', 1, $scan, @parallel),
+	'<', 0.2, 'the processes of a parallel scan do not take it for several');
+cmp_ok(
+	cached_after('scans of one statement', 1,
+		"SELECT DISTINCT (SELECT $hash FROM few WHERE id > i) FROM generate_series(-1, 0) i"),
+	'>', 0.5, 'a scan that is repeated within a statement does not');
+cmp_ok(cached_after('one more scan', 0, $scan),
+	'>', 0.5, 'nor does the next one');
+
+my @by_index = ('SET enable_seqscan = off', 'SET enable_sort = off');
+my $scroll_by = "SELECT $hash FROM (SELECT embedding FROM few ORDER BY %s OFFSET 0) s";
+cmp_ok(
+	cached_after('in the order of storage', 1,
+		sprintf($scroll_by, 'id'), @by_index),
+	'<', 0.3, 'a scroll in the order of storage reads as a scan');
+cmp_ok(
+	cached_after('in another order', 1,
+		sprintf($scroll_by, 'other'), @by_index),
+	'>', 0.5, 'one in another order does not');
 
 done_testing();
