@@ -140,9 +140,8 @@ vecseg_reader_review_order(VecsegReader *reader)
 	reader->reviewed_values += values;
 	reader->reviewed_merged += merged;
 	reader->wide = may_be_wide(reader);
-	reader->review_at = part == VECSEG_READ_MOST
-							? PG_UINT64_MAX
-							: reader->first + REVIEW_AFTER;
+	reader->review_at =
+		part == VECSEG_READ_MOST ? PG_UINT64_MAX : reader->first + REVIEW_AFTER;
 }
 
 VecsegReader *

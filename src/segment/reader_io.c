@@ -134,9 +134,9 @@ keep_buffer(VecsegReader *reader, PlannedRead *read)
 static void
 hold_in_buffer(ReaderValue *value, PlannedRead *read)
 {
-	value->image =
-		(struct varlena *) (read->request->buffer +
-							(value->block - read->block) * BLCKSZ + value->offset);
+	value->image = (struct varlena *) (read->request->buffer +
+									   (value->block - read->block) * BLCKSZ +
+									   value->offset);
 	value->read = read;
 	read->users++;
 }
