@@ -179,6 +179,10 @@ buffer_put(char *buffer, uint32 length)
 {
 	BufferPool *pool = pool_for(length);
 
+#ifdef CLOBBER_FREED_MEMORY
+	/* as the server's allocator does: show who still looks at it */
+	memset(buffer, 0x7F, pool->size);
+#endif
 	if (pool->count < MAX_POOLED_BUFFERS)
 		pool->buffers[pool->count++] = buffer;
 	else
@@ -595,8 +599,8 @@ vecseg_io_release(VecsegIoQueue *queue, VecsegIoRequest *request)
 {
 	VecsegIoRead *read = (VecsegIoRead *) request;
 
-	Assert(read->queue == queue && (read->state == VECSEG_IO_HELD ||
-									read->state == VECSEG_IO_KEPT));
+	Assert(read->queue == queue &&
+		   (read->state == VECSEG_IO_HELD || read->state == VECSEG_IO_KEPT));
 	if (read->state == VECSEG_IO_KEPT)
 		queue->kept--;
 	else

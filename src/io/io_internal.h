@@ -95,8 +95,8 @@ struct VecsegIoQueue
 	const VecsegIoMethodOps *ops;
 	ResourceOwner owner;
 	dlist_node node; /* in io.c's list of open queues */
-	int depth;		   /* requests at a time, not counting kept ones */
-	int used;		   /* requests that are neither free nor kept */
+	int depth;		 /* requests at a time, not counting kept ones */
+	int used;		 /* requests that are neither free nor kept */
 	int kept;
 	int in_flight;	   /* length of flying */
 	bool closing;	   /* start no more, forget results */
