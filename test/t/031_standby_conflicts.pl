@@ -140,13 +140,15 @@ same_rows($primary, $standby, ['items'], name => 'after the conflict');
 
 # --- queries that run while slots are freed and filled again ---
 
-# Each takes a snapshot, and then reads all vectors twice.
+# Each takes a snapshot, and then reads all vectors twice, with a pause that makes
+# the snapshot older than replay waits for: a fast machine would be done by then.
 my $wrong = wrong_vectors();
 my $reader = join '', map { <<"SQL" } values %reading;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT count(note) FROM items;
 SELECT 'ack', count(*), count(*) FILTER (WHERE $wrong),
 	count(DISTINCT version), count(*) FROM $_;
+DO 'BEGIN PERFORM pg_sleep(0.03); END';
 SELECT 'ack', count(*), count(*) FILTER (WHERE $wrong),
 	count(DISTINCT version), count(*) FROM $_;
 COMMIT;
