@@ -686,23 +686,21 @@ VACUUM items;
 SQL
 
 # On the standby a query may be in the way of replay, and lose its session.
-my ($sound, $cancelled, $during, @wrong) = (0, 0, 0);
+my ($sound, $cancelled, @wrong) = (0, 0);
 my $read = "SELECT must_be_zero(count(*)) FROM items WHERE "
   . wrong_vectors('CASE WHEN id >= 1000000 THEN cardinality(embedding) ELSE 768 END');
-while ((my $writing = $writers->{run}->pumpable) || $sound <= 10)
+while ($writers->{run}->pumpable)
 {
-	$writers->{run}->pump_nb if $writing;
+	$writers->{run}->pump_nb;
 	my ($status, undef, $error) =
 	  $standby->psql('postgres', "SELECT must_be_sound('items'); $read");
 
 	if ($status == 0) { $sound++; }
 	elsif ($error =~ /conflict with recovery/) { $cancelled++; }
-	else { push @wrong, $error; last if @wrong > 10; }
-	$during = $sound if $writing;
+	else { push @wrong, $error; }
 }
 is("@wrong", '', 'no false alarm on the standby');
 cmp_ok($sound, '>', 10, "$sound checks on the standby, $cancelled cancelled");
-cmp_ok($during, '>', 0, "$during of them while rows were being written");
 finish_pgbench($writers);
 finish_pgbench($checks);
 cmp_ok(scalar(my @acks = client_acks($vacuum)),
