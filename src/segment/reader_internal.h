@@ -66,7 +66,7 @@ typedef struct PlannedRead
 	uint32 nblocks;
 	int pin;				  /* of the file's descriptor */
 	VecsegIoRequest *request; /* when it has come back */
-	int users;				  /* values that point into its buffer */
+	int users;				  /* of its buffer: values that point there */
 } PlannedRead;
 
 /* An image to be used again */

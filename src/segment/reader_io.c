@@ -125,7 +125,7 @@ keep_buffer(VecsegReader *reader, PlannedRead *read)
 {
 	Size size = vecseg_reader_value(reader, read->first)->size;
 
-	return read->request != NULL && read->count > 1 &&
+	return read->request != NULL &&
 		   read->count * size >= VECSEG_IO_BUFFER_SIZE / 2 &&
 		   vecseg_io_keep(reader->queue, read->request);
 }
@@ -172,21 +172,18 @@ copy_from_read(VecsegReader *reader, ReaderValue *value,
 	}
 }
 
-/* A read is done with, and so is its request, if there was one. */
-static void
-end_read(VecsegReader *reader, PlannedRead *read)
-{
-	if (read->request != NULL)
-		vecseg_io_release(reader->queue, read->request);
-	dlist_push_head(&reader->unused, &read->node);
-}
-
-/* A value that points into a read's buffer does so no longer. */
+/*
+ * One user less of a read's buffer.  After the last one the read is done with,
+ * and so is its request, if there was one.
+ */
 void
 vecseg_reader_leave_read(VecsegReader *reader, PlannedRead *read)
 {
-	if (--read->users == 0)
-		end_read(reader, read);
+	if (--read->users > 0)
+		return;
+	if (read->request != NULL)
+		vecseg_io_release(reader->queue, read->request);
+	dlist_push_head(&reader->unused, &read->node);
 }
 
 /* Deliver the values of a read that has ended, or could not be started. */

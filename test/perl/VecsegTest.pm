@@ -69,6 +69,7 @@ our @EXPORT = qw(
   server_log_is_clean
   wrong_vectors
   toast_file
+  cached_bytes
   drop_os_cache
   wait_until_cold
   process_is_gone
@@ -704,6 +705,23 @@ sub open_files
 
 =pod
 
+=item cached_bytes($file)
+
+How many bytes of a file's pages are in the kernel's cache.
+
+=cut
+
+sub cached_bytes
+{
+	my ($file) = @_;
+	my $cached = `fincore --bytes --noheadings --output RES '$file'`;
+
+	die 'fincore failed' if $? != 0;
+	return $cached =~ /(\d+)/ ? $1 : 0;
+}
+
+=pod
+
 =item drop_os_cache(@files)
 
 Have the kernel write out and forget the pages of files. Returns false when
@@ -720,9 +738,7 @@ sub drop_os_cache
 	{
 		system_or_bail('dd', "of=$file", 'oflag=nocache',
 			'conv=notrunc,fdatasync', 'count=0', 'status=none');
-		my $cached = `fincore --bytes --noheadings --output RES '$file'`;
-		die 'fincore failed' if $? != 0;
-		$left += $cached if $cached =~ /\d/;
+		$left += cached_bytes($file);
 	}
 	note "$left bytes left in the kernel's cache" if $left > 0;
 	return $left == 0;

@@ -143,8 +143,7 @@ sub misread
 {
 	my ($server, $path, $direct, $cold, $warm) = @_;
 	my $size = -s $server->{file};
-	my $cached =
-	  `fincore --bytes --noheadings --output RES '$server->{file}'` || 0;
+	my $cached = cached_bytes($server->{file});
 
 	foreach my $counted ($cold, $warm)
 	{

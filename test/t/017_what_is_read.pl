@@ -68,11 +68,6 @@ sub described
 	return join ' ', map { "$_=$counted->{$_}" } @counters;
 }
 
-sub cached
-{
-	return `fincore --bytes --noheadings --output RES '$file'` || 0;
-}
-
 # Queries that need no vector: none is read, and next to nothing of the file,
 # by whatever way.
 foreach my $sql (
@@ -107,9 +102,9 @@ foreach my $sql (
 	my ($counted) = reading($sql);
 
 	ok( !(grep { $counted->{$_} != 0 } @counters)
-		  && cached() < (-s $file) / 50,
+		  && cached_bytes($file) < (-s $file) / 50,
 		"nothing is read: $sql")
-	  or diag described($counted) . ' cached=' . cached();
+	  or diag described($counted) . ' cached=' . cached_bytes($file);
 }
 
 # Conditions that need no vector come first: the rows that pass are read, and
@@ -179,7 +174,7 @@ foreach my $how ('scroll', 'retrieve', 'any', 'scan')
 		ok($values <= $n * $rows && $values >= ($n - 0.01) * $rows,
 			"$how, $column: so many are read")
 		  or diag described($counted);
-		cmp_ok(cached(), '<',
+		cmp_ok(cached_bytes($file), '<',
 			$rows * ($other_dims + 6) * 4 * 1.5,
 			"$how, $column: and nothing of the other column")
 		  if $column eq 'other';
@@ -207,7 +202,7 @@ foreach my $index (
 		is($counted->{values} - $counted->{single_values},
 			$n * ($rows - 1), "$name: each is read once")
 		  or diag described($counted);
-		cmp_ok(cached(), '<', $rows * ($other_dims + 6) * 4 * 1.5,
+		cmp_ok(cached_bytes($file), '<', $rows * ($other_dims + 6) * 4 * 1.5,
 			"$name: and nothing of the other column")
 		  if $column;
 		$node->safe_psql('postgres', 'DROP INDEX built');
@@ -228,7 +223,7 @@ sub stops
 		"$n rows: $name: not much more is read")
 	  or diag described($counted);
 	cmp_ok($counted->{values}, '>=', 2 * $n, "$n rows: $name: they are read");
-	cmp_ok(cached(), '<',
+	cmp_ok(cached_bytes($file), '<',
 		($n * 3 + 100) * 4000 + (-s $file) / 50,
 		"$n rows: $name: nor by the kernel");
 	return;

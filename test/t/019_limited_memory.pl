@@ -78,8 +78,7 @@ sub cached_after
 	wait_until_cold($file);
 	is($node->safe_psql('postgres', join('; ', @settings, $query)),
 		$sum, "$name: all vectors are right");
-	my $cached =
-	  `fincore --bytes --noheadings --output RES '$file'` / -s $file;
+	my $cached = cached_bytes($file) / -s $file;
 	note sprintf '%s: %.0f %% cached', $name, $cached * 100;
 	return $cached;
 }

@@ -644,24 +644,26 @@ $standby->start;
 
 my $set = 'version = version + 1, embedding = vec(id, version + 1, 768), '
   . 'doc = repeat(version::text, 500 * (version % 5))';
-my $writers = start_pgbench(
-	$node,
-	[ '-c', 5, '-T', $seconds ],
-	'update@4' => <<"SQL",
+sub start_writers
+{
+	return start_pgbench(
+		$node,
+		[ '-c', 5, '-T', $seconds ],
+		'update@4' => <<"SQL",
 \\set id random(1, 500)
 UPDATE items SET $set WHERE id = :id;
 SQL
-	'touch@4' => <<"SQL",
+		'touch@4' => <<"SQL",
 \\set id random(1, 500)
 UPDATE items SET note = note + 1 WHERE id = :id;
 SQL
-	'insert@2' =>
-	  "INSERT INTO items SELECT i, 1, vec(i, 1, 768) FROM nextval('new_id') i;\n",
-	'large@1' =>
-	  "INSERT INTO items SELECT i, 1, vec(i, 1, 16000) FROM nextval('new_id') i;\n",
-	'delete@3' =>
-	  "DELETE FROM items WHERE id >= 1000000 AND id < (SELECT last_value - 50 FROM new_id);\n",
-	'undo@2' => <<"SQL");
+		'insert@2' =>
+		  "INSERT INTO items SELECT i, 1, vec(i, 1, 768) FROM nextval('new_id') i;\n",
+		'large@1' =>
+		  "INSERT INTO items SELECT i, 1, vec(i, 1, 16000) FROM nextval('new_id') i;\n",
+		'delete@3' =>
+		  "DELETE FROM items WHERE id >= 1000000 AND id < (SELECT last_value - 50 FROM new_id);\n",
+		'undo@2' => <<"SQL");
 \\set id random(1, 500)
 BEGIN;
 INSERT INTO items SELECT i, 1, vec(i, 1, 768) FROM (SELECT nextval('new_id') AS i FROM generate_series(1, 30)) s;
@@ -669,17 +671,23 @@ UPDATE items SET $set WHERE id = :id;
 UPDATE items SET note = note + 1 WHERE id = :id;
 ROLLBACK;
 SQL
-my $checks = start_pgbench(
-	$node,
-	[ '-c', 2, '-T', $seconds ],
-	'check@4' => "SELECT must_be_sound('items');\n",
-	'own_check@1' => <<"SQL");
+}
+
+sub start_checks
+{
+	return start_pgbench(
+		$node,
+		[ '-c', 2, '-T', $seconds ],
+		'check@4' => "SELECT must_be_sound('items');\n",
+		'own_check@1' => <<"SQL");
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT count(*) FROM items;
 SELECT pg_sleep(0.1);
 SELECT must_be_sound('items');
 COMMIT;
 SQL
+}
+
 my $vacuum = start_client($node, <<'SQL' x 100000);
 VACUUM items;
 \echo ack
@@ -689,20 +697,30 @@ SQL
 my ($sound, $cancelled, @wrong) = (0, 0);
 my $read = "SELECT must_be_zero(count(*)) FROM items WHERE "
   . wrong_vectors('CASE WHEN id >= 1000000 THEN cardinality(embedding) ELSE 768 END');
-while ($writers->{run}->pumpable)
-{
-	$writers->{run}->pump_nb;
-	my ($status, undef, $error) =
-	  $standby->psql('postgres', "SELECT must_be_sound('items'); $read");
+my $enough = 10;
+my $rounds = 0;
 
-	if ($status == 0) { $sound++; }
-	elsif ($error =~ /conflict with recovery/) { $cancelled++; }
-	else { push @wrong, $error; }
+# A busy machine needs several rounds until there were enough checks meanwhile.
+while ($rounds++ == 0 || $sound <= $enough && $rounds <= 5)
+{
+	my ($writers, $checks) = (start_writers(), start_checks());
+
+	while ($writers->{run}->pumpable)
+	{
+		$writers->{run}->pump_nb;
+		my ($status, undef, $error) =
+		  $standby->psql('postgres', "SELECT must_be_sound('items'); $read");
+
+		if ($status == 0) { $sound++; }
+		elsif ($error =~ /conflict with recovery/) { $cancelled++; }
+		else { push @wrong, $error; }
+	}
+	finish_pgbench($writers);
+	finish_pgbench($checks);
 }
 is("@wrong", '', 'no false alarm on the standby');
-cmp_ok($sound, '>', 10, "$sound checks on the standby, $cancelled cancelled");
-finish_pgbench($writers);
-finish_pgbench($checks);
+cmp_ok($sound, '>', $enough,
+	"$sound checks on the standby, $cancelled cancelled");
 cmp_ok(scalar(my @acks = client_acks($vacuum)),
 	'>', 1, 'VACUUM ran again and again');
 ok(stop_client($vacuum), 'VACUUM met no error');
