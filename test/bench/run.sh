@@ -56,7 +56,9 @@
 #   MEMORY_LIMIT=512M    adds the state "limited": a server that may use so
 #                        much memory, page cache included, run till steady;
 #                        keep it 128 MB or more above SHARED_BUFFERS
-#   SHARED_BUFFERS=256MB CHECKSUMS=0
+#   SHARED_BUFFERS=256MB
+#   CHECKSUMS            1 or 0: with or without data checksums; by default, as
+#                        initdb likes (with, from PostgreSQL 18 on)
 #   HUGE_PAGES=0         do without huge pages for shared buffers, which this
 #                        reserves if it may (as root), as PostgreSQL's
 #                        documentation advises for servers; without them, much
@@ -92,7 +94,7 @@ WORKS=${WORKS:-scan none scroll get1k get10k$([[ $TYPE != vector ]] || echo " ex
 STATES=${STATES-cold rowswarm warm}
 CONTENDERS=${CONTENDERS:-toast inline vecseg sql}
 SHARED_BUFFERS=${SHARED_BUFFERS:-256MB}
-CHECKSUMS=${CHECKSUMS:-0}
+CHECKSUMS=${CHECKSUMS:-}
 HEAP_GET=${HEAP_GET:-bitmap}
 MEMORY_LIMIT=${MEMORY_LIMIT:-}
 HUGE_PAGES=${HUGE_PAGES:-1}
@@ -173,12 +175,22 @@ vector()
 	esac
 }
 
+checksums_option()
+{
+	case $CHECKSUMS in
+		1) echo --data-checksums ;;
+		0) if "$BINDIR/initdb" --help | grep -q -- --no-data-checksums; then
+			echo --no-data-checksums
+		fi ;;
+	esac
+}
+
 load()
 {
 	say "loading $ROWS vectors of $DIMS dimensions into each of three tables"
 	rm -rf "$SCRATCH/data" "$SCRATCH/loaded"
 	as_server "$BINDIR/initdb" -D "$SCRATCH/data" -U postgres -A trust -N \
-		--no-locale -E UTF8 $([[ $CHECKSUMS == 0 ]] || echo --data-checksums) \
+		--no-locale -E UTF8 $(checksums_option) \
 		>"$SCRATCH/log/initdb.log" 2>&1 || die "initdb failed, see $SCRATCH/log"
 	as_server cp "$SCRATCH/data/postgresql.conf" "$SCRATCH/data/postgresql.conf.initdb"
 	write_conf
@@ -651,7 +663,7 @@ finish()
 
 main()
 {
-	local state table
+	local state table checksums
 
 	for state in $STATES; do
 		case $state in
@@ -694,6 +706,7 @@ main()
 			FROM vecseg_segments('items_vecseg')")))"
 	} >>"$SCRATCH/results"
 
+	checksums=$(sql -c "SHOW data_checksums")
 	for state in $STATES; do
 		# what is read lies in memory in larger pieces than what was written
 		if [[ $state == warm ]]; then restart_cold; fi
@@ -710,7 +723,7 @@ main()
 		"$IDS ids, medians of $RUNS runs," \
 		"shared_buffers $SHARED_BUFFERS" \
 		"$([[ $HUGE_PAGES == 1 ]] && echo in || echo without) huge pages," \
-		"checksums $CHECKSUMS, page cache dropped: $DROP," \
+		"checksums $checksums, page cache dropped: $DROP," \
 		"kernel readahead ${READ_AHEAD_KB:-${OLD_READ_AHEAD:-?}} kB"
 	perl "$BENCH/report.pl" "$SCRATCH/results"
 }
