@@ -87,11 +87,13 @@ build_server()
 }
 
 # The server's memory contexts are one leak to the sanitizer, its measure of
-# stack depth needs one stack, and the handler of SIGBUS is ours.
+# stack depth needs one stack, the handler of SIGBUS is ours, and stdbuf, which
+# tests use, preloads a library of its own.
 sanitizer_options()
 {
 	export ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0
 	ASAN_OPTIONS+=:abort_on_error=1:handle_sigbus=0:handle_segv=0
+	ASAN_OPTIONS+=:verify_asan_link_order=0
 	export UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1
 }
 

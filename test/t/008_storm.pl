@@ -141,6 +141,11 @@ foreach my $helper (@helpers)
 	ok(stop_client($helper), 'a helper met no error');
 }
 
+# Their sessions end with the statements that they are in.
+$node->poll_query_until('postgres', <<'SQL') or die 'a session does not end';
+SELECT count(*) = 0 FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+SQL
 $node->safe_psql('postgres', <<'SQL');
 DROP INDEX IF EXISTS items_version;
 VACUUM items;
