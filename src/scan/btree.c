@@ -46,14 +46,11 @@ vecseg_btree_make_key(Relation index, const ScanKeyData *key,
 			key->sk_argument);
 }
 
-/* The last item of an inner page that is less than the key */
-OffsetNumber
-vecseg_btree_search_inner(Relation index, BTScanInsert key, Page page)
+/* The last item less than the key: `low` is, `high` is not */
+static OffsetNumber
+search_between(Relation index, BTScanInsert key, Page page, OffsetNumber low,
+			   OffsetNumber high)
 {
-	OffsetNumber low = P_FIRSTDATAKEY(BTPageGetOpaque(page));
-	OffsetNumber high = PageGetMaxOffsetNumber(page) + 1;
-
-	/* the first item counts as less than any key */
 	while (high > low + 1)
 	{
 		OffsetNumber middle = low + (high - low) / 2;
@@ -64,6 +61,38 @@ vecseg_btree_search_inner(Relation index, BTScanInsert key, Page page)
 			high = middle;
 	}
 	return low;
+}
+
+/*
+ * The last item of an inner page that is less than the key, from `low` on; the
+ * one there is known to be, as is the page's first with regard to any key.
+ */
+OffsetNumber
+vecseg_btree_search_from(Relation index, BTScanInsert key, Page page,
+						 OffsetNumber low)
+{
+	OffsetNumber end = PageGetMaxOffsetNumber(page) + 1;
+	OffsetNumber high = low + 1;
+	int step = 1;
+
+	/* it is likely to be near: go in larger and larger steps */
+	while (high < end && _bt_compare(index, key, page, high) > 0)
+	{
+		low = high;
+		high += step;
+		step *= 2;
+	}
+	return search_between(index, key, page, low, Min(high, end));
+}
+
+/* The last item of an inner page that is less than the key */
+OffsetNumber
+vecseg_btree_search_inner(Relation index, BTScanInsert key, Page page)
+{
+	/* the first item counts as less than any key */
+	return search_between(index, key, page,
+						  P_FIRSTDATAKEY(BTPageGetOpaque(page)),
+						  PageGetMaxOffsetNumber(page) + 1);
 }
 
 /* The page that an item of an inner page leads to */

@@ -18,6 +18,8 @@
 
 extern void vecseg_btree_make_key(Relation index, const ScanKeyData *key,
 								  BTScanInsert insertion);
+extern OffsetNumber vecseg_btree_search_from(Relation index, BTScanInsert key,
+											 Page page, OffsetNumber low);
 extern OffsetNumber vecseg_btree_search_inner(Relation index, BTScanInsert key,
 											  Page page);
 extern BlockNumber vecseg_btree_downlink(Page page, OffsetNumber offset);
@@ -32,13 +34,27 @@ extern Buffer vecseg_btree_descend(Relation index, BTScanInsert key);
 
 typedef struct VecsegLookup VecsegLookup;
 
+/* The leaf page where a key belongs */
+typedef struct VecsegLeaf
+{
+	BlockNumber block; /* InvalidBlockNumber: to be found */
+	Buffer buffer;	   /* which had it of late, or InvalidBuffer */
+} VecsegLeaf;
+
 extern VecsegLookup *vecseg_lookup_create(Relation index,
 										  const ScanKeyData *key,
 										  Snapshot snapshot, bool skip_dead);
 extern BlockNumber vecseg_lookup_leaf(VecsegLookup *lookup, int rank,
 									  Datum key);
 extern int vecseg_lookup_find(VecsegLookup *lookup, int rank, Datum key,
-							  ItemPointerData **found);
+							  const VecsegLeaf *leaf, ItemPointerData **found);
 extern void vecseg_lookup_unpin(VecsegLookup *lookup);
+
+/* ---- touch.c ---- */
+
+extern Buffer vecseg_touch_leaf(Relation index, BlockNumber block);
+extern void vecseg_touch_leaf_items(Buffer buffer);
+extern Buffer vecseg_touch_heap_page(Relation heap, ItemPointer tid);
+extern void vecseg_touch_row(Buffer buffer, ItemPointer tid);
 
 #endif /* VECSEG_BTREE_H */

@@ -12,6 +12,7 @@
  *		keys.c		the keys of "key = ANY (array)"
  *		watch.c		whether pages are worth prefetching
  *		prefetch.c	the leaf pages of a btree that will be needed
+ *		touch.c		what the processor will need next
  *		tids.c		row addresses from the index, ahead of need
  *		order.c		the order of an array
  *		columns.c	whose values are to be read

@@ -34,6 +34,7 @@
 
 #include "compat.h"
 #include "scan/btree.h"
+#include "segment/read.h"
 
 struct VecsegLookup
 {
@@ -46,6 +47,8 @@ struct VecsegLookup
 	bool has_parent;
 	int first;
 	PGAlignedBlock parent;
+	int last;			/* rank of the key last looked for in it, ... */
+	OffsetNumber child; /* ... and where that belongs */
 
 	Buffer leaf; /* pinned, or invalid */
 	int nfound;
@@ -86,6 +89,21 @@ parent_serves(VecsegLookup *lookup, int rank)
 			_bt_compare(lookup->index, &lookup->key, page, P_HIKEY) <= 0);
 }
 
+/* The page below the copy where the present key belongs */
+static BlockNumber
+child_of_parent(VecsegLookup *lookup, int rank)
+{
+	Page page = lookup->parent.data;
+
+	lookup->child =
+		rank >= lookup->last
+			? vecseg_btree_search_from(lookup->index, &lookup->key, page,
+									   lookup->child)
+			: vecseg_btree_search_inner(lookup->index, &lookup->key, page);
+	lookup->last = rank;
+	return vecseg_btree_downlink(page, lookup->child);
+}
+
 /* The leaf where the present key belongs, or did; invalid if there is none */
 static BlockNumber
 find_leaf(VecsegLookup *lookup, int rank)
@@ -101,11 +119,12 @@ find_leaf(VecsegLookup *lookup, int rank)
 		memcpy(lookup->parent.data, BufferGetPage(buffer), BLCKSZ);
 		_bt_relbuf(lookup->index, buffer);
 		lookup->has_parent = vecseg_btree_is_parent(lookup->parent.data);
-		lookup->first = rank;
+		lookup->first = lookup->last = rank;
+		lookup->child = P_FIRSTDATAKEY(BTPageGetOpaque(lookup->parent.data));
 		if (!lookup->has_parent)
 			return block; /* the root is a leaf */
 	}
-	return vecseg_btree_child(lookup->index, &lookup->key, lookup->parent.data);
+	return child_of_parent(lookup, rank);
 }
 
 static void
@@ -127,7 +146,7 @@ vecseg_lookup_leaf(VecsegLookup *lookup, int rank, Datum key)
 
 /* Lock a leaf, and those to the right up to where the present key belongs. */
 static void
-lock_leaf(VecsegLookup *lookup, BlockNumber block)
+lock_leaf(VecsegLookup *lookup, BlockNumber block, Buffer recent)
 {
 	if (BufferIsValid(lookup->leaf) &&
 		BufferGetBlockNumber(lookup->leaf) == block)
@@ -135,7 +154,14 @@ lock_leaf(VecsegLookup *lookup, BlockNumber block)
 	else
 	{
 		vecseg_lookup_unpin(lookup);
-		lookup->leaf = _bt_getbuf(lookup->index, block, BT_READ);
+		if (BufferIsValid(recent))
+		{
+			lookup->leaf = vecseg_read_pin_recent(lookup->index, block, recent);
+			LockBuffer(lookup->leaf, BT_READ);
+			_bt_checkpage(lookup->index, lookup->leaf);
+		}
+		else
+			lookup->leaf = _bt_getbuf(lookup->index, block, BT_READ);
 	}
 	lookup->leaf =
 		vecseg_btree_move_right(lookup->index, &lookup->key, lookup->leaf);
@@ -222,19 +248,21 @@ take_from_leaf(VecsegLookup *lookup)
 }
 
 /*
- * Look up a key, with a rank as above.  Sets *found to the addresses of its
- * rows, good until the next call, and returns their number.
+ * Look up a key, with a rank as above.  leaf: where it belongs, if that was
+ * looked for already.  Sets *found to the addresses of its rows, good until the
+ * next call, and returns their number.
  */
 int
 vecseg_lookup_find(VecsegLookup *lookup, int rank, Datum key,
-				   ItemPointerData **found)
+				   const VecsegLeaf *leaf, ItemPointerData **found)
 {
-	BlockNumber block;
+	BlockNumber block = leaf->block;
 
 	set_key(lookup, key);
 	lookup->nfound = 0;
 	pgstat_count_index_scan(lookup->index);
-	block = find_leaf(lookup, rank);
+	if (!BlockNumberIsValid(block))
+		block = find_leaf(lookup, rank);
 	if (!BlockNumberIsValid(block) && IsolationIsSerializable())
 	{
 		/* it may have got its first item before our lock */
@@ -243,7 +271,7 @@ vecseg_lookup_find(VecsegLookup *lookup, int rank, Datum key,
 	}
 	if (BlockNumberIsValid(block))
 	{
-		lock_leaf(lookup, block);
+		lock_leaf(lookup, block, leaf->buffer);
 		while (take_from_leaf(lookup))
 		{
 			block = BTPageGetOpaque(BufferGetPage(lookup->leaf))->btpo_next;

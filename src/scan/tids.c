@@ -101,7 +101,7 @@ empty_queue(VecsegTids *tids)
 {
 	tids->exhausted = false;
 	tids->first = tids->count = tids->low_water = 0;
-	tids->heap_prefetched = 0;
+	tids->heap_prefetched = tids->rows_touched = 0;
 	tids->heap_block = InvalidBlockNumber;
 	tids->batch = 1;
 }
@@ -149,7 +149,7 @@ vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys, bool asked_order,
 	tids->asked = NULL;
 	tids->batch_keys = NULL;
 	tids->next_key = 0;
-	tids->prefetched = 0;
+	tids->prefetched = tids->keys_touched = 0;
 	tids->in_key = false;
 
 	if (!vecseg_tids_start_array(tids, asked_order))
@@ -173,6 +173,7 @@ vecseg_tids_put(VecsegTids *tids, ItemPointer tid, int position)
 	address->tid = *tid;
 	address->timed = false;
 	address->position = position;
+	address->buffer = InvalidBuffer;
 }
 
 /* The next address from the index scan, or NULL */
@@ -277,6 +278,30 @@ prefetch_heap(VecsegTids *tids)
 	vecseg_pages_prefetch(tids->heap_pages);
 }
 
+/* Have the processor fetch the rows to come. */
+static void
+touch_rows(VecsegTids *tids)
+{
+	VecsegAddress *next = &tids->queue[tids->first];
+	int until = Min(tids->count, TOUCH_FIRST);
+
+	if (tids->count < 2)
+		return;
+	for (; tids->rows_touched < until; tids->rows_touched++)
+	{
+		VecsegAddress *address = &next[tids->rows_touched];
+
+		if (tids->rows_touched > 0 &&
+			ItemPointerGetBlockNumber(&address[-1].tid) ==
+				ItemPointerGetBlockNumber(&address->tid))
+			address->buffer = address[-1].buffer;
+		else
+			address->buffer = vecseg_touch_heap_page(tids->heap, &address->tid);
+	}
+	if (tids->rows_touched > TOUCH_SECOND)
+		vecseg_touch_row(next[TOUCH_SECOND].buffer, &next[TOUCH_SECOND].tid);
+}
+
 /* Take the next batch from the index. */
 static void
 load(VecsegTids *tids)
@@ -324,9 +349,11 @@ vecseg_tids_fetch(VecsegTids *tids, TupleTableSlot *slot, bool *visible,
 	if (tids->count == 0)
 		return false;
 	prefetch_heap(tids);
+	touch_rows(tids);
 	address = tids->queue[tids->first++];
 	tids->count--;
 	tids->heap_prefetched = Max(tids->heap_prefetched - 1, 0);
+	tids->rows_touched = Max(tids->rows_touched - 1, 0);
 
 	*position = address.position;
 	if (address.timed)

@@ -21,13 +21,27 @@
 /* Batches smaller than this are not worth a look at the index's inner pages */
 #define MIN_WALK_BATCH 64
 
+/* Keys, or rows, by which the two steps of touch.c are ahead of their use */
+#define TOUCH_FIRST 12
+#define TOUCH_SECOND 6
+
 /* A row's address */
 typedef struct VecsegAddress
 {
 	ItemPointerData tid;
-	bool timed;	  /* the watch wants to know how long it takes */
-	int position; /* of its key in the array, if in the array's order */
+	bool timed;	   /* the watch wants to know how long it takes */
+	int position;  /* of its key in the array, if in the array's order */
+	Buffer buffer; /* that the page seems to be in, once touched */
 } VecsegAddress;
+
+/* What is known of one of an array's keys */
+typedef struct VecsegKeyState
+{
+	VecsegLeaf leaf;
+	bool timed; /* the watch wants to know how long the leaf page takes */
+	int first;	/* the key's addresses in the batch, and their number */
+	int count;
+} VecsegKeyState;
 
 struct VecsegTids
 {
@@ -56,14 +70,15 @@ struct VecsegTids
 	VecsegKeySet *set;
 	ScanKey array_key; /* its condition among keys */
 	VecsegLookup *lookup;
-	bool unique;	 /* the key determines the row: lookup finds all of it */
-	int *asked;		 /* the set's numbers in the order asked for */
-	bool *timed;	 /* of the set's keys: the same of the leaf page */
-	int *batch_keys; /* the next ones of those, sorted, or NULL */
+	bool unique; /* the key determines the row: lookup finds all of it */
+	int *asked;	 /* the set's numbers in the order asked for */
+	VecsegKeyState *states; /* of the set's keys */
+	int *batch_keys;		/* the next ones of those asked, sorted, or NULL */
 	int nbatch_keys;
-	int next_key;	/* in order of processing */
-	int prefetched; /* leaf pages of keys before this were asked for */
-	bool in_key;	/* the index scan may have more for the last key */
+	int next_key;	  /* in order of processing */
+	int prefetched;	  /* leaf pages of keys before this were asked for */
+	int keys_touched; /* leaf pages of keys before this were touched */
+	bool in_key;	  /* the index scan may have more for the last key */
 
 	/* addresses not yet consumed */
 	VecsegAddress *queue;
@@ -72,6 +87,7 @@ struct VecsegTids
 	int max;
 	int heap_prefetched;	/* heap pages of so many were asked for */
 	BlockNumber heap_block; /* the last of them */
+	int rows_touched;		/* heap pages of so many were touched */
 	int low_water;
 	int batch; /* size of the next batch */
 	bool eager;

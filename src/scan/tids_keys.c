@@ -42,6 +42,7 @@ use_array(VecsegTids *tids, ScanKey array_key, bool asked_order)
 												 : tids->index->rd_opcintype[0];
 	Oid function = get_opfamily_proc(opfamily, type, type, BTORDER_PROC);
 	FmgrInfo compare;
+	int i;
 
 	if (!OidIsValid(function))
 		elog(ERROR, "missing support function %d(%u,%u) in opfamily %u",
@@ -56,7 +57,12 @@ use_array(VecsegTids *tids, ScanKey array_key, bool asked_order)
 										tids->scan->ignore_killed_tuples);
 	tids->unique = tids->nkeys == 1 && tids->index->rd_index->indisunique &&
 				   tids->index->rd_index->indnkeyatts == 1;
-	tids->timed = palloc0(Max(tids->set->nkeys, 1) * sizeof(bool));
+	tids->states = MemoryContextAllocHuge(
+		tids->context, Max(tids->set->nkeys, 1) * sizeof(VecsegKeyState));
+	for (i = 0; i < tids->set->nkeys; i++)
+		tids->states[i] = (VecsegKeyState){
+			.leaf = { InvalidBlockNumber, InvalidBuffer },
+		};
 }
 
 /*
@@ -134,7 +140,8 @@ put_row(VecsegTids *tids, int key, int position)
 	if (tids->window != NULL)
 		vecseg_window_keep_reading(tids->window);
 	nfound = vecseg_lookup_find(tids->lookup, rank_of_key(tids, key),
-								tids->set->values[key], &found);
+								tids->set->values[key], &tids->states[key].leaf,
+								&found);
 	for (i = 0; i < nfound; i++)
 		vecseg_tids_put(tids, &found[i], position);
 }
@@ -159,7 +166,7 @@ put_key(VecsegTids *tids, int key, int position)
 {
 	instr_time start;
 
-	if (tids->timed[key])
+	if (tids->states[key].timed)
 		INSTR_TIME_SET_CURRENT(start);
 	if (tids->unique)
 		put_row(tids, key, position);
@@ -169,7 +176,7 @@ put_key(VecsegTids *tids, int key, int position)
 		index_rescan(tids->scan, tids->keys, tids->nkeys, NULL, 0);
 		put_next(tids, position);
 	}
-	if (tids->timed[key])
+	if (tids->states[key].timed)
 		vecseg_watch_note(&tids->leaf_watch, start);
 }
 
@@ -180,21 +187,71 @@ key_in_index_order(const VecsegTids *tids, int i)
 	return ascending(tids) ? i : tids->set->nkeys - 1 - i;
 }
 
+/* Find the leaf page where a key of the set belongs, if not done already. */
+static VecsegLeaf *
+find_leaf(VecsegTids *tids, int key)
+{
+	VecsegLeaf *leaf = &tids->states[key].leaf;
+
+	if (!BlockNumberIsValid(leaf->block))
+		leaf->block = vecseg_lookup_leaf(tids->lookup, rank_of_key(tids, key),
+										 tids->set->values[key]);
+	return leaf;
+}
+
 /* Have the leaf page of a key of the set read, unless it seems in memory. */
 static void
 want_leaf(VecsegTids *tids, int key)
 {
-	BlockNumber leaf;
+	VecsegLeaf *leaf;
 
 	CHECK_FOR_INTERRUPTS();
-	if (!vecseg_watch_wants_prefetch(&tids->leaf_watch, &tids->timed[key]))
+	if (!vecseg_watch_wants_prefetch(&tids->leaf_watch,
+									 &tids->states[key].timed))
 		return;
 	if (tids->window != NULL)
 		vecseg_window_keep_reading(tids->window);
-	leaf = vecseg_lookup_leaf(tids->lookup, rank_of_key(tids, key),
-							  tids->set->values[key]);
-	if (BlockNumberIsValid(leaf))
-		vecseg_pages_add(tids->leaf_pages, leaf);
+	leaf = find_leaf(tids, key);
+	if (BlockNumberIsValid(leaf->block))
+		vecseg_pages_add(tids->leaf_pages, leaf->block);
+}
+
+/* The key to be processed as the i-th: of these, or in index order if NULL */
+static int
+key_number(const VecsegTids *tids, const int *keys, int i)
+{
+	return keys != NULL ? keys[i] : key_in_index_order(tids, i);
+}
+
+/*
+ * Have the processor fetch the leaf pages of the keys to come, with keys, next
+ * and end as below.
+ */
+static void
+touch_leaves(VecsegTids *tids, const int *keys, int next, int end)
+{
+	int until = Min(next + TOUCH_FIRST, end);
+
+	if (!tids->unique || end < 2)
+		return;
+	for (; tids->keys_touched < until; tids->keys_touched++)
+	{
+		int i = tids->keys_touched;
+		VecsegLeaf *leaf = find_leaf(tids, key_number(tids, keys, i));
+		VecsegLeaf *previous =
+			i == 0 ? NULL : &tids->states[key_number(tids, keys, i - 1)].leaf;
+
+		if (previous != NULL && previous->block == leaf->block)
+			leaf->buffer = previous->buffer;
+		else if (BlockNumberIsValid(leaf->block))
+			leaf->buffer = vecseg_touch_leaf(tids->index, leaf->block);
+	}
+	if (next + TOUCH_SECOND < tids->keys_touched)
+	{
+		int key = key_number(tids, keys, next + TOUCH_SECOND);
+
+		vecseg_touch_leaf_items(tids->states[key].leaf.buffer);
+	}
 }
 
 /*
@@ -212,9 +269,7 @@ prefetch_leaves(VecsegTids *tids, const int *keys, int next, int end)
 		tids->prefetched >= Min(next + PAGES_AHEAD / 2, end))
 		return;
 	for (; tids->prefetched < until; tids->prefetched++)
-		want_leaf(tids, keys != NULL
-							? keys[tids->prefetched]
-							: key_in_index_order(tids, tids->prefetched));
+		want_leaf(tids, key_number(tids, keys, tids->prefetched));
 	vecseg_pages_prefetch(tids->leaf_pages);
 }
 
@@ -236,31 +291,13 @@ load_keys_in_index_order(VecsegTids *tids)
 		else
 		{
 			if (tids->next_key < end)
+			{
 				prefetch_leaves(tids, NULL, tids->next_key, end);
+				touch_leaves(tids, NULL, tids->next_key, end);
+			}
 			put_key(tids, key_in_index_order(tids, tids->next_key++), 0);
 		}
 	}
-}
-
-static int
-compare_ints(const void *a, const void *b)
-{
-	int left = *(const int *) a;
-	int right = *(const int *) b;
-
-	return left < right ? -1 : left > right ? 1 : 0;
-}
-
-static int
-compare_addresses(const void *a, const void *b)
-{
-	const VecsegAddress *left = (const VecsegAddress *) a;
-	const VecsegAddress *right = (const VecsegAddress *) b;
-
-	if (left->position != right->position)
-		return left->position < right->position ? -1 : 1;
-	return ItemPointerCompare((ItemPointer) &left->tid,
-							  (ItemPointer) &right->tid);
 }
 
 /* Take the next keys in the order asked for, sorted in index order. */
@@ -268,20 +305,53 @@ static void
 take_batch_of_keys(VecsegTids *tids)
 {
 	int n = Min(tids->batch, tids->set->nkeys - tids->next_key);
+	const int *asked = tids->asked + tids->next_key;
+	Bitmapset *batch = NULL;
+	int key = -1;
+	int i;
 
+	for (i = 0; i < n; i++)
+		batch = bms_add_member(batch, asked[i]);
 	tids->batch_keys =
 		MemoryContextAlloc(tids->context, Max(n, 1) * sizeof(int));
-	memcpy(tids->batch_keys, tids->asked + tids->next_key, n * sizeof(int));
-	qsort(tids->batch_keys, n, sizeof(int), compare_ints);
+	for (i = 0; i < n; i++)
+		tids->batch_keys[i] = key = bms_next_member(batch, key);
+	bms_free(batch);
 	tids->nbatch_keys = n;
 	tids->next_key += n;
-	tids->prefetched = 0;
+	tids->prefetched = tids->keys_touched = 0;
+}
+
+/*
+ * Bring the batch's addresses, in the queue from `start` on, into the order
+ * asked for.
+ */
+static void
+restore_order(VecsegTids *tids, int start)
+{
+	const int *asked = tids->asked + tids->next_key - tids->nbatch_keys;
+	int count = tids->count - start;
+	VecsegAddress *addresses = MemoryContextAllocHuge(
+		tids->context, Max(count, 1) * sizeof(VecsegAddress));
+	VecsegAddress *to = tids->queue + start;
+	int i;
+
+	memcpy(addresses, to, count * sizeof(VecsegAddress));
+	for (i = 0; i < tids->nbatch_keys; i++)
+	{
+		const VecsegKeyState *state = &tids->states[asked[i]];
+
+		memcpy(to, addresses + state->first - start,
+			   state->count * sizeof(VecsegAddress));
+		to += state->count;
+	}
+	pfree(addresses);
 }
 
 static void
 load_keys_in_asked_order(VecsegTids *tids)
 {
-	int before = tids->count;
+	int start = tids->count;
 	int i;
 
 	if (tids->batch_keys == NULL)
@@ -289,15 +359,18 @@ load_keys_in_asked_order(VecsegTids *tids)
 	for (i = 0; i < tids->nbatch_keys; i++)
 	{
 		int key = tids->batch_keys[i];
+		VecsegKeyState *state = &tids->states[key];
 		int position = tids->set->positions[key];
 
 		prefetch_leaves(tids, tids->batch_keys, i, tids->nbatch_keys);
+		touch_leaves(tids, tids->batch_keys, i, tids->nbatch_keys);
+		state->first = tids->count;
 		put_key(tids, key, position);
 		while (tids->in_key)
 			put_next(tids, position);
+		state->count = tids->count - state->first;
 	}
-	qsort(tids->queue + before, tids->count - before, sizeof(VecsegAddress),
-		  compare_addresses);
+	restore_order(tids, start);
 	tids->exhausted = tids->next_key == tids->set->nkeys;
 	pfree(tids->batch_keys);
 	tids->batch_keys = NULL;

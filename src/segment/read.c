@@ -43,41 +43,16 @@
 #include "stats.h"
 
 /*
- * Pin the buffer that holds a block, if there is one now; else return
- * InvalidBuffer.
+ * The shared buffer that the buffer table has for a block, or InvalidBuffer.
+ * valid: if not NULL, set to whether the block has been read into it.
  */
 static Buffer
-probe_shared_buffers(Relation rel, BlockNumber block)
+find_buffer(Relation rel, BlockNumber block, bool *valid)
 {
 	BufferTag tag;
 	uint32 hash;
 	LWLock *partition;
 	int id;
-
-	InitBufferTag(&tag, &rel->rd_locator, MAIN_FORKNUM, block);
-	hash = BufTableHashCode(&tag);
-	partition = BufMappingPartitionLock(hash);
-	LWLockAcquire(partition, LW_SHARED);
-	id = BufTableLookup(&tag, hash);
-	LWLockRelease(partition);
-	if (id < 0)
-		return InvalidBuffer;
-
-	/* In the table, but perhaps still being read or just evicted */
-	if (ReadRecentBuffer(rel->rd_locator, MAIN_FORKNUM, block, id + 1))
-		return id + 1;
-	return ReadBuffer(rel, block);
-}
-
-/* Does a valid shared buffer hold a block now? */
-bool
-vecseg_read_is_buffered(Relation rel, BlockNumber block)
-{
-	BufferTag tag;
-	uint32 hash;
-	LWLock *partition;
-	int id;
-	bool result;
 
 	InitBufferTag(&tag, &rel->rd_locator, MAIN_FORKNUM, block);
 	hash = BufTableHashCode(&tag);
@@ -85,15 +60,66 @@ vecseg_read_is_buffered(Relation rel, BlockNumber block)
 	LWLockAcquire(partition, LW_SHARED);
 	id = BufTableLookup(&tag, hash);
 	/* the lock keeps the buffer from being given to another block */
-	result = id >= 0 && (pg_atomic_read_u32(&GetBufferDescriptor(id)->state) &
-						 BM_VALID) != 0;
+	if (valid != NULL)
+		*valid =
+			id >= 0 && (pg_atomic_read_u32(&GetBufferDescriptor(id)->state) &
+						BM_VALID) != 0;
 	LWLockRelease(partition);
-	return result;
+	return id + 1;
 }
 
-static void
-copy_from_buffer(Relation rel, Buffer buffer, BlockNumber block, uint32 offset,
-				 uint32 length, char *result)
+/* Does a valid shared buffer hold a block now? */
+bool
+vecseg_read_is_buffered(Relation rel, BlockNumber block)
+{
+	bool valid;
+
+	(void) find_buffer(rel, block, &valid);
+	return valid;
+}
+
+/*
+ * The shared buffer for a block, or InvalidBuffer.  It is not pinned: it may
+ * be another block's the next moment, or that block may still be being read.
+ */
+Buffer
+vecseg_read_recent(Relation rel, BlockNumber block)
+{
+	return RelationUsesLocalBuffers(rel) ? InvalidBuffer
+										 : find_buffer(rel, block, NULL);
+}
+
+/* Pin the buffer of a block, which was in this one of late. */
+Buffer
+vecseg_read_pin_recent(Relation rel, BlockNumber block, Buffer recent)
+{
+	if (!ReadRecentBuffer(rel->rd_locator, MAIN_FORKNUM, block, recent))
+		return ReadBuffer(rel, block);
+	pgstat_count_buffer_read(rel);
+	pgstat_count_buffer_hit(rel);
+	return recent;
+}
+
+/*
+ * Pin the buffer that holds a block, if there is one now; else, when the file
+ * holds it, return InvalidBuffer.
+ */
+Buffer
+vecseg_read_pin(Relation rel, BlockNumber block)
+{
+	Buffer buffer;
+
+	if (RelationUsesLocalBuffers(rel))
+		return ReadBuffer(rel, block);
+	buffer = vecseg_read_recent(rel, block);
+	return BufferIsValid(buffer) ? vecseg_read_pin_recent(rel, block, buffer)
+								 : InvalidBuffer;
+}
+
+/* Copy bytes of a block from its buffer, and unpin that. */
+void
+vecseg_read_pinned(Relation rel, Buffer buffer, BlockNumber block,
+				   uint32 offset, uint32 length, char *result)
 {
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	vecseg_store_check_page(rel, BufferGetPage(buffer), block,
@@ -107,30 +133,8 @@ void
 vecseg_read_buffered(Relation rel, BlockNumber block, uint32 offset,
 					 uint32 length, char *result)
 {
-	copy_from_buffer(rel, ReadBuffer(rel, block), block, offset, length,
-					 result);
-}
-
-/*
- * Copy bytes of a block if it is in shared buffers; false when it is not,
- * and the file holds them.
- */
-bool
-vecseg_read_if_buffered(Relation rel, BlockNumber block, uint32 offset,
-						uint32 length, char *result)
-{
-	Buffer buffer;
-
-	if (RelationUsesLocalBuffers(rel))
-	{
-		vecseg_read_buffered(rel, block, offset, length, result);
-		return true;
-	}
-	buffer = probe_shared_buffers(rel, block);
-	if (!BufferIsValid(buffer))
-		return false;
-	copy_from_buffer(rel, buffer, block, offset, length, result);
-	return true;
+	vecseg_read_pinned(rel, ReadBuffer(rel, block), block, offset, length,
+					   result);
 }
 
 /*
@@ -152,8 +156,13 @@ bool
 vecseg_read_piece(Relation rel, VecsegStore *store, BlockNumber block,
 				  uint32 offset, uint32 length, char *result)
 {
-	if (vecseg_read_if_buffered(rel, block, offset, length, result))
+	Buffer buffer = vecseg_read_pin(rel, block);
+
+	if (BufferIsValid(buffer))
+	{
+		vecseg_read_pinned(rel, buffer, block, offset, length, result);
 		return true;
+	}
 	if (store->map == NULL)
 		store->map = vecseg_map_open(rel);
 	if (block < store->nblocks &&

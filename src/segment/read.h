@@ -10,11 +10,17 @@
 #ifndef VECSEG_READ_H
 #define VECSEG_READ_H
 
+#include "storage/buf.h"
+
 #include "segment/store.h"
 
 extern bool vecseg_read_is_buffered(Relation rel, BlockNumber block);
-extern bool vecseg_read_if_buffered(Relation rel, BlockNumber block,
-									uint32 offset, uint32 length, char *result);
+extern Buffer vecseg_read_recent(Relation rel, BlockNumber block);
+extern Buffer vecseg_read_pin_recent(Relation rel, BlockNumber block,
+									 Buffer recent);
+extern Buffer vecseg_read_pin(Relation rel, BlockNumber block);
+extern void vecseg_read_pinned(Relation rel, Buffer buffer, BlockNumber block,
+							   uint32 offset, uint32 length, char *result);
 extern void vecseg_read_buffered(Relation rel, BlockNumber block, uint32 offset,
 								 uint32 length, char *result);
 extern bool vecseg_read_page_ok(const char *page, BlockNumber block);

@@ -195,8 +195,8 @@ vecseg_reader_take_image(VecsegReader *reader, ReaderValue *value)
 	}
 }
 
-static void
-give_image(VecsegReader *reader, ReaderValue *value)
+void
+vecseg_reader_give_image(VecsegReader *reader, ReaderValue *value)
 {
 	FreeImage *image = (FreeImage *) value->image;
 
@@ -236,7 +236,7 @@ static void
 drop_value(VecsegReader *reader, ReaderValue *value)
 {
 	if (value->image != NULL)
-		give_image(reader, value);
+		vecseg_reader_give_image(reader, value);
 	count_bytes(reader, value, 0);
 }
 
@@ -280,22 +280,29 @@ vecseg_reader_keep_reading(VecsegReader *reader)
 	}
 }
 
-/* Fetch into the processor's cache what will be used of a mapped value. */
+/*
+ * Fetch into the processor's cache what will be used of a mapped value: of one
+ * on a single page its header, as the rest may not be used, and the end of the
+ * page, which is checked.
+ */
 static void
-touch_mapped(VecsegReader *reader, VecsegStore *store, ReaderValue *value)
+touch_mapped(VecsegStore *store, const ReaderValue *value)
 {
 	uint32 offset;
-	char *image;
-	uint32 length;
+	uint32 start;
+	uint32 length = vecseg_reader_piece(value, 0, &offset, &start);
 
 	if (value->nblocks == 1)
-		length = 1; /* its header; the rest may not be used */
-	else
-		length = vecseg_reader_piece(value, 0, &offset, &image);
-	vecseg_map_touch(store->map, value->block, value->offset, length);
+	{
+		vecseg_map_touch(store->map, value->block, offset, 1);
+		vecseg_map_touch(store->map, value->block,
+						 BLCKSZ - sizeof(VecsegPageOpaque), 1);
+		return;
+	}
+	vecseg_map_touch(store->map, value->block, offset, length);
 	if (value->nblocks == 2)
 	{
-		length = vecseg_reader_piece(value, 1, &offset, &image);
+		length = vecseg_reader_piece(value, 1, &offset, &start);
 		vecseg_map_touch(store->map, value->block + 1, offset, length);
 	}
 }
@@ -320,11 +327,11 @@ vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
 	value->header = vecseg_image_header(size, compressed);
 	value->state = VALUE_WAITING;
 	value->pin = -1;
+	value->image = NULL;
 	value->read = NULL;
 	value->counted = 0;
 	locate_value(reader, store, value);
 	count_bytes(reader, value, size);
-	vecseg_reader_take_image(reader, value);
 	reader->next++;
 
 	if (vecseg_reader_copy_buffered(reader, store, value))
@@ -346,9 +353,8 @@ vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
 	{
 		count_bytes(reader, value, 0);
 		value->state = VALUE_MAPPED;
-		touch_mapped(reader, store, value);
+		touch_mapped(store, value);
 	}
-	give_image(reader, value); /* whether it needs one remains to be seen */
 	return number;
 }
 

@@ -134,11 +134,12 @@ vecseg_reader_value(VecsegReader *reader, uint64 number)
 
 /* reader.c */
 extern void vecseg_reader_take_image(VecsegReader *reader, ReaderValue *value);
+extern void vecseg_reader_give_image(VecsegReader *reader, ReaderValue *value);
 extern void vecseg_reader_review_order(VecsegReader *reader);
 
 /* reader_memory.c */
 extern uint32 vecseg_reader_piece(const ReaderValue *value, uint32 k,
-								  uint32 *offset, char **image);
+								  uint32 *offset, uint32 *start);
 extern bool vecseg_reader_copy_buffered(VecsegReader *reader,
 										VecsegStore *store, ReaderValue *value);
 extern bool vecseg_reader_prefers_reading(const VecsegReader *reader,

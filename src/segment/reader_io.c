@@ -155,12 +155,12 @@ copy_from_read(VecsegReader *reader, ReaderValue *value,
 		BlockNumber block = value->block + k;
 		uint32 index = block - read->block;
 		uint32 offset;
-		char *image;
-		uint32 length;
+		uint32 start;
+		uint32 length = vecseg_reader_piece(value, k, &offset, &start);
+		char *image = (char *) value->image + start;
 
 		if (block < read->block || index >= read->nblocks)
 			continue;
-		length = vecseg_reader_piece(value, k, &offset, &image);
 		if (good[index])
 			memcpy(image, read->request->buffer + index * BLCKSZ + offset,
 				   length);

@@ -37,13 +37,11 @@ bytes_before(const ReaderValue *value, uint32 k)
 /* The piece of a value on its k-th block: place there, and in the image */
 uint32
 vecseg_reader_piece(const ReaderValue *value, uint32 k, uint32 *offset,
-					char **image)
+					uint32 *start)
 {
-	uint32 before = bytes_before(value, k);
-
+	*start = bytes_before(value, k);
 	*offset = k == 0 ? value->offset : VECSEG_CONTENT_START;
-	*image = (char *) value->image + before;
-	return Min(value->size - before,
+	return Min(value->size - *start,
 			   BLCKSZ - sizeof(VecsegPageOpaque) - *offset);
 }
 
@@ -52,10 +50,8 @@ bool
 vecseg_reader_copy_buffered(VecsegReader *reader, VecsegStore *store,
 							ReaderValue *value)
 {
+	Buffer buffer = InvalidBuffer;
 	uint32 buffered;
-	uint32 offset;
-	char *image;
-	uint32 length;
 	uint32 k;
 
 	for (buffered = 0; buffered < value->nblocks; buffered++)
@@ -64,21 +60,28 @@ vecseg_reader_copy_buffered(VecsegReader *reader, VecsegStore *store,
 
 		if (block == reader->absent)
 			continue;
-		length = vecseg_reader_piece(value, buffered, &offset, &image);
-		if (vecseg_read_if_buffered(reader->rel, block, offset, length, image))
+		buffer = vecseg_read_pin(reader->rel, block);
+		if (BufferIsValid(buffer))
 			break;
 		reader->absent = block;
 	}
-	if (buffered == value->nblocks)
+	if (!BufferIsValid(buffer))
 		return false;
 
+	vecseg_reader_take_image(reader, value);
 	for (k = 0; k < value->nblocks; k++)
 	{
+		BlockNumber block = value->block + k;
+		uint32 offset;
+		uint32 start;
+		uint32 length = vecseg_reader_piece(value, k, &offset, &start);
+		char *image = (char *) value->image + start;
+
 		if (k == buffered)
-			continue;
-		length = vecseg_reader_piece(value, k, &offset, &image);
-		vecseg_read_piece(reader->rel, store, value->block + k, offset, length,
-						  image);
+			vecseg_read_pinned(reader->rel, buffer, block, offset, length,
+							   image);
+		else
+			vecseg_read_piece(reader->rel, store, block, offset, length, image);
 	}
 	return true;
 }
@@ -130,12 +133,12 @@ copy_cached_pages(VecsegReader *reader, VecsegStore *store, ReaderValue *value)
 	{
 		char *page = reader->cached_pages + k * BLCKSZ;
 		uint32 offset;
-		char *image;
-		uint32 length = vecseg_reader_piece(value, k, &offset, &image);
+		uint32 start;
+		uint32 length = vecseg_reader_piece(value, k, &offset, &start);
 
 		if (!vecseg_read_page_ok(page, value->block + k))
 			return false;
-		memcpy(image, page + offset, length);
+		memcpy((char *) value->image + start, page + offset, length);
 	}
 	return true;
 }
@@ -156,10 +159,11 @@ copy_cached_bytes(VecsegReader *reader, VecsegStore *store, ReaderValue *value)
 	for (k = 0; k < value->nblocks; k++)
 	{
 		uint32 offset;
-		char *image;
-		uint32 length = vecseg_reader_piece(value, k, &offset, &image);
+		uint32 start;
+		uint32 length = vecseg_reader_piece(value, k, &offset, &start);
 
-		pieces[npieces++] = (struct iovec){ image, length };
+		pieces[npieces++] =
+			(struct iovec){ (char *) value->image + start, length };
 		if (value->nblocks == 1)
 			break;
 		/* the rest of the page, and what precedes the next piece */
@@ -197,8 +201,12 @@ vecseg_reader_copy_cached(VecsegReader *reader, VecsegStore *store,
 	if (reader->cached_pages == NULL)
 		reader->cached_pages =
 			MemoryContextAlloc(reader->context, CACHED_BLOCKS * BLCKSZ);
-	return reader->checksums ? copy_cached_pages(reader, store, value)
-							 : copy_cached_bytes(reader, store, value);
+	vecseg_reader_take_image(reader, value);
+	if (reader->checksums ? copy_cached_pages(reader, store, value)
+						  : copy_cached_bytes(reader, store, value))
+		return true;
+	vecseg_reader_give_image(reader, value);
+	return false;
 }
 
 static uint32
@@ -307,8 +315,9 @@ vecseg_reader_copy_mapped(VecsegReader *reader, VecsegStore *store,
 	{
 		BlockNumber block = value->block + k;
 		uint32 offset;
-		char *image;
-		uint32 length = vecseg_reader_piece(value, k, &offset, &image);
+		uint32 start;
+		uint32 length = vecseg_reader_piece(value, k, &offset, &start);
+		char *image = (char *) value->image + start;
 
 		if (!check_mapped_page(reader, store, block) ||
 			!vecseg_map_copy(store->map, block, offset, length, image))

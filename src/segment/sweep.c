@@ -98,8 +98,9 @@ vecseg_sweep_begin(Relation rel)
 	sweep->nsegments = store->nsegments;
 	sweep->entries =
 		palloc(Max(sweep->nsegments, 1) * sizeof(VecsegSegmentEntry));
-	memcpy(sweep->entries, store->entries,
-		   sweep->nsegments * sizeof(VecsegSegmentEntry));
+	if (sweep->nsegments > 0)
+		memcpy(sweep->entries, store->entries,
+			   sweep->nsegments * sizeof(VecsegSegmentEntry));
 	sweep->segments = palloc0(Max(sweep->nsegments, 1) * sizeof(SweptSegment));
 	for (i = 0; i < sweep->nsegments; i++)
 	{
