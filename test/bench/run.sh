@@ -9,13 +9,18 @@
 #   vecseg SQL    the same table, by the SELECTs that heap is given, planned
 #                 as the server likes
 #
-# in three states:
+# in four states:
 #
 #   all cold      the server was just started and nothing of it is cached
 #   rows warm     the same, but heap rows and indexes (also that of the TOAST
 #                 table) are in shared buffers, which are large enough for
-#                 them: only vectors are not
-#   warm          the same, and vectors are in the page cache
+#                 them: only vectors are not. Here vecseg reads also with
+#                 vecseg.direct_io = on, as it does by itself when vectors
+#                 outgrow the memory
+#   warm          the same, and vectors are in the page cache; the session has
+#                 done the same before, for other ids, as one of a pool has
+#   new           retrieval by id in that state, but in a session that has only
+#                 just begun, and has not seen any page of the table
 #
 # doing this work, by one process without parallel workers or JIT:
 #
@@ -51,8 +56,8 @@
 #   WORKS, STATES        measure only these, e.g. WORKS="scan get1k"; STATES= for
 #                        none but "limited"
 #   CONTENDERS           "toast inline vecseg", "sql" for vecseg SQL, and the
-#                        three ways of reading: "sync1" one by one, "sync"
-#                        with kernel prefetch, "uring", "direct" (O_DIRECT)
+#                        ways of reading: "sync1" one by one, "sync" with kernel
+#                        prefetch, "uring", "direct" (O_DIRECT)
 #   MEMORY_LIMIT=512M    adds the state "limited": a server that may use so
 #                        much memory, page cache included, run till steady;
 #                        keep it 128 MB or more above SHARED_BUFFERS
@@ -91,8 +96,8 @@ TYPE=${TYPE:-real[]}
 INDEX_ROWS=${INDEX_ROWS:-20000}
 IDS=${IDS:-random}
 WORKS=${WORKS:-scan none scroll get1k get10k$([[ $TYPE != vector ]] || echo " exact hnsw")}
-STATES=${STATES-cold rowswarm warm}
-CONTENDERS=${CONTENDERS:-toast inline vecseg sql}
+STATES=${STATES-cold rowswarm warm new}
+CONTENDERS=${CONTENDERS:-}
 SHARED_BUFFERS=${SHARED_BUFFERS:-256MB}
 CHECKSUMS=${CHECKSUMS:-}
 HEAP_GET=${HEAP_GET:-bitmap}
@@ -310,7 +315,7 @@ reach_state()
 	local state=$1 table=$2
 
 	case $state in
-		warm)
+		warm | new)
 			# Again and again: a kernel may reclaim what was idle for a while.
 			read_files "$table" rows key toast toastkey
 			prewarm "$table"
@@ -333,14 +338,20 @@ table_of()
 	esac
 }
 
-# Settings of a contender for some work in a state.  That rows are cached and
-# vectors are not is what it comes to when vectors outgrow the memory, in which
-# case vecseg.direct_io = auto reads past the page cache.
+contenders()
+{
+	if [[ -n $CONTENDERS ]]; then
+		echo "$CONTENDERS"
+	elif [[ $1 == rowswarm ]]; then
+		echo toast inline vecseg sql direct
+	else
+		echo toast inline vecseg sql
+	fi
+}
+
+# Settings of a contender for some work
 settings()
 {
-	case $3-$1 in
-		rowswarm-vecseg | rowswarm-sql) echo "SET vecseg.direct_io = on;" ;;
-	esac
 	case $1 in
 		sync1) echo "SET vecseg.io_method = sync; SET vecseg.io_depth = 1;" ;;
 		sync) echo "SET vecseg.io_method = sync;" ;;
@@ -408,17 +419,27 @@ count_of()
 	esac
 }
 
-# A whole session; the measured statement is the one between the two settings.
+# What the statement of some run takes
+parameters()
+{
+	case $1 in
+		get*) echo "SELECT ids FROM wanted WHERE count = $(count_of "$1") AND run = $2 \\gset" ;;
+		exact) echo "SELECT vec($2, 2, $DIMS)::vector AS q \\gset" ;;
+	esac
+}
+
+# A whole session; the measured statement is the one after the last setting.
 session()
 {
 	local contender=$1 work=$2 run=$3 state=$4
 
 	echo "\\o /dev/null"
-	settings "$contender" "$work" "$state"
-	case $work in
-		get*) echo "SELECT ids FROM wanted WHERE count = $(count_of "$work") AND run = $run \\gset" ;;
-		exact) echo "SELECT vec($run, 2, $DIMS)::vector AS q \\gset" ;;
-	esac
+	settings "$contender" "$work"
+	if [[ $state == warm && $work != hnsw ]]; then
+		parameters "$work" 0
+		statement "$contender" "$work" items
+	fi
+	parameters "$work" "$run"
 	statement "$contender" "$work" tiny
 	echo "SELECT FROM items_$(table_of "$contender") WHERE false;"
 	echo "\\o"
@@ -472,6 +493,7 @@ measure()
 is_of_interest()
 {
 	case $1-$2-$3 in
+		new-*-scan | new-*-none | new-*-scroll | new-*-exact | new-*-hnsw) return 1 ;;
 		rowswarm-inline-* | rowswarm-*-none | *-sql-scan | *-sql-none) return 1 ;;
 		*-sql-exact | *-sql-hnsw | rowswarm-*-hnsw | cold-*-hnsw) return 1 ;;
 		*-sync1-none | *-sync-none | *-uring-none | *-direct-none) return 1 ;;
@@ -484,7 +506,7 @@ warm_up()
 {
 	local state=$1 contender=$2 work=$3
 
-	if [[ $state == warm || $state == limited ]]; then
+	if [[ $state == warm || $state == new || $state == limited ]]; then
 		measure "$state" "$contender" "$work" 0
 	fi
 }
@@ -496,7 +518,7 @@ measure_state()
 	for work in $WORKS; do
 		say "$state: $work"
 		for run in $(seq 0 "$RUNS"); do
-			for contender in $CONTENDERS; do
+			for contender in $(contenders "$state"); do
 				is_of_interest "$state" "$contender" "$work" || continue
 				if [[ $run -eq 0 || $state == limited ]]; then
 					warm_up "$state" "$contender" "$work"
@@ -505,7 +527,9 @@ measure_state()
 					measure "$state" "$contender" "$work" "$run"
 				fi
 			done
-			if [[ $run -gt 0 && $state != warm ]]; then measure_disk; fi
+			if [[ $run -gt 0 && $state != warm && $state != new ]]; then
+				measure_disk
+			fi
 		done
 	done
 }
@@ -663,11 +687,11 @@ finish()
 
 main()
 {
-	local state table checksums
+	local state table contender
 
 	for state in $STATES; do
 		case $state in
-			cold | rowswarm | warm) ;;
+			cold | rowswarm | warm | new) ;;
 			limited) die "the state \"limited\" comes by MEMORY_LIMIT, not by STATES" ;;
 			*) die "there is no state \"$state\"" ;;
 		esac
@@ -706,14 +730,13 @@ main()
 			FROM vecseg_segments('items_vecseg')")))"
 	} >>"$SCRATCH/results"
 
-	checksums=$(sql -c "SHOW data_checksums")
 	for state in $STATES; do
 		# what is read lies in memory in larger pieces than what was written
-		if [[ $state == warm ]]; then restart_cold; fi
+		if [[ $state == warm || $state == new ]]; then restart_cold; fi
 		measure_state "$state"
 	done
 	if [[ " $WORKS " == *" scroll "* ]]; then
-		for contender in $CONTENDERS; do measure_memory "$contender"; done
+		for contender in $(contenders rowswarm); do measure_memory "$contender"; done
 	fi
 	if [[ -n $MEMORY_LIMIT ]]; then measure_limited; fi
 
@@ -723,7 +746,7 @@ main()
 		"$IDS ids, medians of $RUNS runs," \
 		"shared_buffers $SHARED_BUFFERS" \
 		"$([[ $HUGE_PAGES == 1 ]] && echo in || echo without) huge pages," \
-		"checksums $checksums, page cache dropped: $DROP," \
+		"checksums $(sql -c "SHOW data_checksums"), page cache dropped: $DROP," \
 		"kernel readahead ${READ_AHEAD_KB:-${OLD_READ_AHEAD:-?}} kB"
 	perl "$BENCH/report.pl" "$SCRATCH/results"
 }
