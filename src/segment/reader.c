@@ -507,6 +507,8 @@ vecseg_reader_close(VecsegReader *reader)
 		pfree(reader->wide_read);
 	if (reader->cached_pages != NULL)
 		pfree(reader->cached_pages);
+	if (reader->good_blocks != NULL)
+		pfree(reader->good_blocks);
 	pfree(reader->values);
 	pfree(reader);
 }

@@ -124,6 +124,7 @@ struct VecsegReader
 	char *cached_pages;		/* for a read from the page cache, or NULL */
 	bool checksums;			/* verify them */
 	BlockNumber good_block; /* mapped block found good last */
+	uint8 *good_blocks;		/* a bit for each that was, or NULL */
 };
 
 static inline ReaderValue *

@@ -22,6 +22,9 @@
 /* Blocks of a value that is copied from the page cache by a read, at most */
 #define CACHED_BLOCKS 4
 
+/* Pages of a store for which it is noted that they are good, at most: 4 MB */
+#define MAX_NOTED (4 * 1024 * 1024 * 8)
+
 /* Of values in pieces that were read, one in so many is checked to be there. */
 #define WIDE_CHECK_EVERY 16
 
@@ -277,14 +280,40 @@ vecseg_reader_is_resident(VecsegReader *reader, VecsegStore *store,
 							 value->nblocks);
 }
 
-/* Check a page in the mapping, unless it is the one found good last. */
+/*
+ * Where it is noted, by the block's bit, that a page was found good; NULL if
+ * nowhere.  Most of a table's values, if they come in another order than that of
+ * storage, lead to each page several times.
+ */
+static uint8 *
+good_note(VecsegReader *reader, BlockNumber block)
+{
+	if (reader->part != VECSEG_READ_MOST || block >= reader->wide_end ||
+		reader->wide_end > MAX_NOTED)
+		return NULL;
+	if (reader->good_blocks == NULL)
+		reader->good_blocks =
+			MemoryContextAllocZero(reader->context, reader->wide_end / 8 + 1);
+	return &reader->good_blocks[block / 8];
+}
+
+/* Check a page in the mapping, unless it was found good before. */
 static bool
 check_mapped_page(VecsegReader *reader, VecsegStore *store, BlockNumber block)
 {
+	uint8 bit = 1 << (block % 8);
+	uint8 *note;
+
 	if (block == reader->good_block)
 		return true;
-	if (!vecseg_map_check(store->map, block, vecseg_read_page_ok))
-		return false;
+	note = good_note(reader, block);
+	if (note == NULL || (*note & bit) == 0)
+	{
+		if (!vecseg_map_check(store->map, block, vecseg_read_page_ok))
+			return false;
+		if (note != NULL)
+			*note |= bit;
+	}
 	reader->good_block = block;
 	return true;
 }
