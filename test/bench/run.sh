@@ -506,7 +506,8 @@ measure()
 is_of_interest()
 {
 	case $1-$2-$3 in
-		new-*-scan | new-*-none | new-*-scroll | new-*-exact | new-*-hnsw) return 1 ;;
+		new-*-get*) ;;
+		new-*) return 1 ;;
 		rowswarm-inline-* | rowswarm-*-none | *-sql-scan | *-sql-none) return 1 ;;
 		*-sql-exact | *-sql-hnsw | rowswarm-*-hnsw | cold-*-hnsw) return 1 ;;
 		*-sync1-none | *-sync-none | *-uring-none | *-direct-none) return 1 ;;
