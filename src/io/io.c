@@ -47,6 +47,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "access/parallel.h"
@@ -285,6 +286,13 @@ queue_free(VecsegIoQueue *queue)
 	pfree(queue);
 }
 
+static void
+count_in_flight(VecsegIoQueue *queue)
+{
+	queue->stats.max_in_flight =
+		Max(queue->stats.max_in_flight, queue->in_flight + queue->n_hinted);
+}
+
 /* The kernel has taken a staged read. */
 void
 vecseg_io_taken(VecsegIoRead *read)
@@ -296,8 +304,7 @@ vecseg_io_taken(VecsegIoRead *read)
 	dlist_push_tail(&queue->flying, &read->node);
 	read->state = VECSEG_IO_FLYING;
 	queue->in_flight++;
-	queue->stats.max_in_flight =
-		Max(queue->stats.max_in_flight, queue->in_flight);
+	count_in_flight(queue);
 }
 
 static void
@@ -318,7 +325,7 @@ read_finish(VecsegIoRead *read, int result)
 	}
 }
 
-/* Stage the rest of a read again. */
+/* Stage the rest of a read, or all of it, again. */
 static void
 read_restart(VecsegIoRead *read)
 {
@@ -361,9 +368,12 @@ vecseg_io_completed(VecsegIoRead *read, ssize_t result)
 {
 	VecsegIoQueue *queue = read->queue;
 
-	Assert(read->state == VECSEG_IO_FLYING);
+	Assert(read->state == VECSEG_IO_FLYING || read->state == VECSEG_IO_HINTED);
 	dlist_delete(&read->node);
-	queue->in_flight--;
+	if (read->state == VECSEG_IO_FLYING)
+		queue->in_flight--;
+	else
+		queue->n_hinted--;
 
 	/* Results are of no interest any more, -ECANCELED is to be expected. */
 	if (queue->closing)
@@ -402,6 +412,68 @@ vecseg_io_pread(VecsegIoRead *read)
 	} while (result < 0 && errno == EINTR);
 
 	return result < 0 ? -errno : result;
+}
+
+/*
+ * Have the kernel bring the pages of a staged read into its cache.  It returns
+ * at once, having started the disk.  If there can be but one read at a time,
+ * it is waited for next, and gains nothing from a hint.
+ */
+void
+vecseg_io_hint(VecsegIoRead *read)
+{
+	VecsegIoQueue *queue = read->queue;
+
+	Assert(read->state == VECSEG_IO_STAGED);
+	/* Only a hint: an error would come back from reading too. */
+	if (queue->depth > 1)
+		(void) posix_fadvise(read->request.fd, VecsegIoReadOffset(read),
+							 VecsegIoReadLength(read), POSIX_FADV_WILLNEED);
+	dlist_delete(&read->node);
+	dlist_push_tail(&queue->hinted, &read->node);
+	read->state = VECSEG_IO_HINTED;
+	read->hinted = true;
+	queue->n_hinted++;
+	count_in_flight(queue);
+}
+
+/* Stage a hinted read again: it is to be waited for. */
+void
+vecseg_io_stage_hinted(VecsegIoRead *read)
+{
+	Assert(read->state == VECSEG_IO_HINTED);
+	dlist_delete(&read->node);
+	read->queue->n_hinted--;
+	read_restart(read);
+}
+
+/*
+ * Finish the hinted reads whose pages have come, up to the first whose have
+ * not.  Returns their number.
+ */
+int
+vecseg_io_take_hinted(VecsegIoQueue *queue)
+{
+	int taken = 0;
+
+	while (!dlist_is_empty(&queue->hinted) && !queue->cannot_take)
+	{
+		VecsegIoRead *read =
+			dlist_head_element(VecsegIoRead, node, &queue->hinted);
+		struct iovec place = { VecsegIoReadAddress(read),
+							   VecsegIoReadLength(read) };
+		ssize_t result = preadv2(read->request.fd, &place, 1,
+								 VecsegIoReadOffset(read), RWF_NOWAIT);
+
+		if (result <= 0)
+		{
+			queue->cannot_take = result < 0 && errno != EAGAIN;
+			break;
+		}
+		vecseg_io_completed(read, result);
+		taken++;
+	}
+	return taken;
 }
 
 
@@ -496,6 +568,7 @@ vecseg_io_open(int depth)
 	queue->depth = depth;
 	dlist_init(&queue->free);
 	dlist_init(&queue->staged);
+	dlist_init(&queue->hinted);
 	dlist_init(&queue->flying);
 	dlist_init(&queue->done);
 	for (int i = 0; i < depth + VECSEG_IO_MAX_KEPT; i++)
@@ -537,6 +610,7 @@ vecseg_io_start(VecsegIoQueue *queue, VecsegIoRequest *request)
 
 	read->reached = 0;
 	read->retries = 0;
+	read->hinted = false;
 	read->state = VECSEG_IO_STAGED;
 	dlist_push_tail(&queue->staged, &read->node);
 }
@@ -565,7 +639,8 @@ vecseg_io_wait(VecsegIoQueue *queue)
 	while (dlist_is_empty(&queue->done))
 	{
 		vecseg_io_submit(queue);
-		if (queue->in_flight == 0 && dlist_is_empty(&queue->staged))
+		if (queue->in_flight == 0 && queue->n_hinted == 0 &&
+			dlist_is_empty(&queue->staged))
 			return NULL;
 		wait_once(queue);
 	}
@@ -575,7 +650,7 @@ vecseg_io_wait(VecsegIoQueue *queue)
 VecsegIoRequest *
 vecseg_io_poll(VecsegIoQueue *queue)
 {
-	if (dlist_is_empty(&queue->done) && queue->in_flight > 0)
+	if (dlist_is_empty(&queue->done) && queue->in_flight + queue->n_hinted > 0)
 		queue->ops->poll(queue);
 	return dlist_is_empty(&queue->done) ? NULL : take_finished(queue);
 }
@@ -639,6 +714,8 @@ vecseg_io_close(VecsegIoQueue *queue)
 	dlist_delete(&queue->node);
 	queue->closing = true;
 	dlist_init(&queue->staged);
+	dlist_init(&queue->hinted);
+	queue->n_hinted = 0;
 
 	if (queue->in_flight > 0)
 	{

@@ -13,7 +13,7 @@
  *			while (more to read &&
  *				   (r = vecseg_io_get_request(q, length)) != NULL)
  *			{
- *				r->fd = fd; r->offset = offset;
+ *				r->fd = fd; r->offset = offset; r->cached = true;
  *				r->caller = my_pointer;
  *				vecseg_io_start(q, r);
  *			}
@@ -75,6 +75,7 @@ typedef struct VecsegIoRequest
 	off_t offset;  /* byte offset in file */
 	uint32 length; /* bytes wanted, and */
 	char *buffer;  /* room for them: as vecseg_io_get_request() set both */
+	bool cached;   /* through the page cache: fd is not O_DIRECT */
 	int result;	   /* length if all was read, fewer when EOF came
 								 * first, -errno on failure */
 	void *caller;  /* caller's own, untouched */

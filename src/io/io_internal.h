@@ -20,11 +20,14 @@
  *
  *			get			 start			submit		   completed
  *	 FREE ------> HELD ---------> STAGED --------> FLYING --------> DONE
- *	   ^		   | ^				 ^	 remainder	  |				 |
- *	   +-----------+ |				 +----------------+				 |
- *	   ^	release	 | ^											 |
- *	   |		keep | +---------------------------------------------+
- *	   +--- KEPT <---+						wait
+ *	   ^		   | ^			   |  ^	 remainder	  |			   ^   |
+ *	   +-----------+ |			   |  +---------------+	 completed |   |
+ *	   ^	release	 | ^		   +-----------> HINTED -----------+   |
+ *	   |		keep | |			  submit						   |
+ *	   +--- KEPT <---+ +-----------------------------------------------+
+ *											wait
+ *
+ * A hinted read may be staged again, to go the upper way.
  */
 typedef enum VecsegIoState
 {
@@ -32,6 +35,7 @@ typedef enum VecsegIoState
 	VECSEG_IO_HELD,	  /* the caller's */
 	VECSEG_IO_KEPT,	  /* the caller's for its buffer, beyond the depth */
 	VECSEG_IO_STAGED, /* started, not yet in the kernel */
+	VECSEG_IO_HINTED, /* the kernel was asked to get the pages */
 	VECSEG_IO_FLYING, /* the kernel may write to the buffer */
 	VECSEG_IO_DONE	  /* finished, not yet returned */
 } VecsegIoState;
@@ -44,6 +48,7 @@ typedef struct VecsegIoRead
 	VecsegIoState state;
 	uint32 reached; /* bytes read so far */
 	int retries;	/* attempts in a row that failed */
+	bool hinted;	/* was hinted once */
 	dlist_node node;
 } VecsegIoRead;
 
@@ -65,9 +70,9 @@ typedef struct VecsegIoMethodOps
 	int (*startup)(int depth);
 
 	/*
-	 * Take staged reads, in order, reporting each with vecseg_io_taken().
-	 * What the kernel does not accept now is left staged.  Must not wait for
-	 * completions.
+	 * Take staged reads, in order, reporting each with vecseg_io_taken(), or
+	 * hint them.  What the kernel does not accept now is left staged.  Must
+	 * not wait for completions.
 	 */
 	void (*submit)(VecsegIoQueue *queue);
 
@@ -99,10 +104,13 @@ struct VecsegIoQueue
 	int used;		 /* requests that are neither free nor kept */
 	int kept;
 	int in_flight;	   /* length of flying */
+	int n_hinted;	   /* length of hinted */
+	bool cannot_take;  /* hinted reads without waiting: it was refused */
 	bool closing;	   /* start no more, forget results */
 	bool abandoned;	   /* freed when the last read comes back */
 	dlist_head free;   /* LIFO */
 	dlist_head staged; /* FIFO, remainders in front */
+	dlist_head hinted; /* FIFO */
 	dlist_head flying; /* FIFO */
 	dlist_head done;   /* FIFO */
 	VecsegIoStats stats;
@@ -119,6 +127,9 @@ struct VecsegIoQueue
 extern void vecseg_io_taken(VecsegIoRead *read);
 extern void vecseg_io_completed(VecsegIoRead *read, ssize_t result);
 extern ssize_t vecseg_io_pread(VecsegIoRead *read);
+extern void vecseg_io_hint(VecsegIoRead *read);
+extern void vecseg_io_stage_hinted(VecsegIoRead *read);
+extern int vecseg_io_take_hinted(VecsegIoQueue *queue);
 
 /* method_uring.c */
 extern const VecsegIoMethodOps vecseg_io_uring_ops;

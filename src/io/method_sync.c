@@ -8,18 +8,15 @@
  * overlaps disk reads here too; what is lost against io_uring is two system
  * calls per read instead of a fraction of one.
  *
- * "Flying" is only an order of service here: the kernel never writes to a
- * buffer behind our back.  A pread() on a hanging disk cannot be interrupted;
- * that is how PostgreSQL's own reads behave.
+ * No read is ever flying: the kernel does not write to a buffer behind our back.
+ * A pread() on a hanging disk cannot be interrupted; that is how PostgreSQL's
+ * own reads behave.
  *
  * Copyright (c) 2026, vecseg contributors
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
-
-#include <fcntl.h>
-#include <sys/uio.h>
 
 #include "io/io_internal.h"
 #include "portability/instr_time.h"
@@ -28,20 +25,8 @@
 static void
 sync_submit(VecsegIoQueue *queue)
 {
-	/* A single read gains nothing from a hint just before it. */
-	bool prefetch = queue->depth > 1;
-
 	while (!dlist_is_empty(&queue->staged))
-	{
-		VecsegIoRead *read =
-			dlist_head_element(VecsegIoRead, node, &queue->staged);
-
-		/* Only a hint: an error would come back from pread() too. */
-		if (prefetch)
-			(void) posix_fadvise(read->request.fd, VecsegIoReadOffset(read),
-								 VecsegIoReadLength(read), POSIX_FADV_WILLNEED);
-		vecseg_io_taken(read);
-	}
+		vecseg_io_hint(dlist_head_element(VecsegIoRead, node, &queue->staged));
 }
 
 static int
@@ -52,9 +37,9 @@ sync_wait(VecsegIoQueue *queue, int timeout_ms)
 	instr_time duration;
 	ssize_t result;
 
-	if (dlist_is_empty(&queue->flying))
+	if (dlist_is_empty(&queue->hinted))
 		return 0;
-	read = dlist_head_element(VecsegIoRead, node, &queue->flying);
+	read = dlist_head_element(VecsegIoRead, node, &queue->hinted);
 
 	INSTR_TIME_SET_CURRENT(start);
 	pgstat_report_wait_start(WAIT_EVENT_DATA_FILE_READ);
@@ -72,27 +57,13 @@ sync_wait(VecsegIoQueue *queue, int timeout_ms)
 static void
 sync_poll(VecsegIoQueue *queue)
 {
-	while (!dlist_is_empty(&queue->flying))
-	{
-		VecsegIoRead *read =
-			dlist_head_element(VecsegIoRead, node, &queue->flying);
-		struct iovec place = { VecsegIoReadAddress(read),
-							   VecsegIoReadLength(read) };
-		ssize_t result = preadv2(read->request.fd, &place, 1,
-								 VecsegIoReadOffset(read), RWF_NOWAIT);
-
-		if (result <= 0)
-			return;
-		vecseg_io_completed(read, result);
-	}
+	(void) vecseg_io_take_hinted(queue);
 }
 
 static void
 sync_cancel(VecsegIoQueue *queue)
 {
-	while (!dlist_is_empty(&queue->flying))
-		vecseg_io_completed(
-			dlist_head_element(VecsegIoRead, node, &queue->flying), -ECANCELED);
+	/* nothing is flying */
 }
 
 const VecsegIoMethodOps vecseg_io_sync_ops = {

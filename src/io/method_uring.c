@@ -31,6 +31,14 @@
  * wait, several system calls each; and closing the race with io_uring_enter()'s
  * signal mask, which takes two more system calls for every wait.
  *
+ * Reads through the page cache
+ *
+ * For such a read the ring costs more than it is worth: the kernel goes through
+ * its read path when it is submitted, when the page is there, and once more to
+ * copy it.  So they are hinted, as by the synchronous method, and taken without
+ * waiting once their pages have come.  What must be waited for goes to the ring
+ * all the same, where waiting can be interrupted.
+ *
  * Setup flags
  *
  * COOP_TASKRUN spares the interrupt with which the kernel would otherwise
@@ -189,6 +197,21 @@ uring_enter(VecsegIoQueue *queue)
 	return accepted;
 }
 
+/* Hint the reads through the page cache; leave the others staged. */
+static void
+hint_cached(VecsegIoQueue *queue)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &queue->staged)
+	{
+		VecsegIoRead *read = dlist_container(VecsegIoRead, node, iter.cur);
+
+		if (read->request.cached && !read->hinted)
+			vecseg_io_hint(read);
+	}
+}
+
 /*
  * The kernel's refusals need no distinction: EAGAIN, EBUSY and ENOMEM mean
  * that others of our reads have to come back first, which wait() sees to, and
@@ -198,6 +221,8 @@ uring_enter(VecsegIoQueue *queue)
 static void
 uring_submit(VecsegIoQueue *queue)
 {
+	if (queue->depth > 1 && !queue->cannot_take)
+		hint_cached(queue);
 	while (!dlist_is_empty(&queue->staged))
 	{
 		dlist_iter iter;
@@ -253,6 +278,13 @@ uring_reap(void)
 	return total;
 }
 
+static void
+uring_poll(VecsegIoQueue *queue)
+{
+	(void) uring_reap();
+	(void) vecseg_io_take_hinted(queue);
+}
+
 static int
 uring_block(VecsegIoQueue *queue, int timeout_ms)
 {
@@ -264,7 +296,9 @@ uring_block(VecsegIoQueue *queue, int timeout_ms)
 	int ret;
 
 	/* Of many reads in flight, a few together: each sleep costs a switch. */
-	wait_for = Max(1, queue->in_flight / WAIT_FRACTION);
+	wait_for =
+		Min(queue->in_flight,
+			Max(1, (queue->in_flight + queue->n_hinted) / WAIT_FRACTION));
 	timeout.tv_sec = timeout_ms / 1000;
 	timeout.tv_nsec = (timeout_ms % 1000) * INT64CONST(1000000);
 
@@ -278,14 +312,38 @@ uring_block(VecsegIoQueue *queue, int timeout_ms)
 	return ret;
 }
 
+/*
+ * Give those of the hinted reads to the ring that are to be waited for: the
+ * oldest, and one further on.  When that is there, most before it will be.  If
+ * hinted reads cannot be taken, all.
+ */
+static void
+submit_hinted(VecsegIoQueue *queue)
+{
+	int further = queue->n_hinted / WAIT_FRACTION;
+	dlist_mutable_iter iter;
+	int i = 0;
+
+	dlist_foreach_modify(iter, &queue->hinted)
+	{
+		if (i == 0 || i == further || queue->cannot_take)
+			vecseg_io_stage_hinted(
+				dlist_container(VecsegIoRead, node, iter.cur));
+		i++;
+	}
+	uring_submit(queue);
+}
+
 static int
 uring_wait(VecsegIoQueue *queue, int timeout_ms)
 {
 	int ret;
 
-	if (uring_reap() > 0)
+	if (uring_reap() + vecseg_io_take_hinted(queue) > 0)
 		return 0;
 
+	if (dlist_is_empty(&queue->flying) && !dlist_is_empty(&queue->hinted))
+		submit_hinted(queue);
 	if (dlist_is_empty(&queue->flying) && !dlist_is_empty(&queue->staged))
 	{
 		VecsegIoRead *read =
@@ -300,7 +358,7 @@ uring_wait(VecsegIoQueue *queue, int timeout_ms)
 	switch (ret)
 	{
 		case 0:
-			(void) uring_reap();
+			uring_poll(queue);
 			return 0;
 		case -EINTR:
 		case -ETIME:
@@ -316,12 +374,6 @@ uring_wait(VecsegIoQueue *queue, int timeout_ms)
 			broken_errno = -ret;
 			return broken_errno;
 	}
-}
-
-static void
-uring_poll(VecsegIoQueue *queue)
-{
-	(void) uring_reap();
 }
 
 /*

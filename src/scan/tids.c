@@ -5,7 +5,7 @@
  *
  * Addresses are taken from the index in batches: of one at first, so that a
  * LIMIT 1 costs no more than one, then of twice as many each time.  If all will
- * be wanted they are large sooner: the larger a batch, the closer together are
+ * be wanted they are large at once: the larger a batch, the closer together are
  * the pages that it needs, and the fewer requests it takes to read them.  The
  * next batch is taken when half of the last one was consumed.  The heap pages of
  * the addresses to come are prefetched.
@@ -57,9 +57,6 @@
 #define MAX_KEY_BATCH 16384
 #define MAX_SEARCH_BATCH 64
 
-/* The first batch when all rows will be wanted; each is four times the last */
-#define EAGER_BATCH 256
-
 /* window: for what the addresses are wanted; may be NULL. */
 VecsegTids *
 vecseg_tids_create(Relation heap, Relation index, Snapshot snapshot,
@@ -94,6 +91,12 @@ begin_index_scan(VecsegTids *tids, int nkeys, int norderbys)
 		index_endscan(tids->scan);
 	tids->scan = index_beginscan(tids->heap, tids->index, tids->snapshot, NULL,
 								 nkeys, norderbys);
+}
+
+static int
+max_batch(const VecsegTids *tids)
+{
+	return tids->set == NULL ? MAX_RANGE_BATCH : MAX_KEY_BATCH;
 }
 
 static void
@@ -135,9 +138,6 @@ vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys, bool asked_order,
 
 	begin_index_scan(tids, nkeys, 0);
 	empty_queue(tids);
-	tids->eager = eager;
-	if (eager)
-		tids->batch = EAGER_BATCH;
 	MemoryContextReset(tids->context);
 	oldcontext = MemoryContextSwitchTo(tids->context);
 	tids->keys = palloc(Max(nkeys, 1) * sizeof(ScanKeyData));
@@ -154,6 +154,8 @@ vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys, bool asked_order,
 
 	if (!vecseg_tids_start_array(tids, asked_order))
 		index_rescan(tids->scan, tids->keys, tids->nkeys, NULL, 0);
+	if (eager)
+		tids->batch = max_batch(tids);
 	MemoryContextSwitchTo(oldcontext);
 }
 
@@ -320,8 +322,7 @@ load(VecsegTids *tids)
 	else
 		vecseg_tids_load_keys(tids);
 	tids->low_water = tids->count / 2;
-	tids->batch = Min(tids->batch * (tids->eager ? 4 : 2),
-					  tids->set == NULL ? MAX_RANGE_BATCH : MAX_KEY_BATCH);
+	tids->batch = Min(tids->batch * 2, max_batch(tids));
 	if (tids->set != NULL)
 		vecseg_tids_prefetch_keys(tids);
 }

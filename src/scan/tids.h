@@ -16,7 +16,7 @@
 #include "scan/custom.h"
 
 /* Pages prefetched ahead at most */
-#define PAGES_AHEAD 8192
+#define PAGES_AHEAD 16384
 
 /* Batches smaller than this are not worth a look at the index's inner pages */
 #define MIN_WALK_BATCH 64
@@ -90,7 +90,6 @@ struct VecsegTids
 	int rows_touched;		/* heap pages of so many were touched */
 	int low_water;
 	int batch; /* size of the next batch */
-	bool eager;
 };
 
 /* ---- tids.c ---- */

@@ -24,9 +24,7 @@
 
 #include "scan/btree.h"
 #include "segment/read.h"
-
-/* Bytes that the processor fetches at a time */
-#define LINE_BYTES 64
+#include "segment/touch.h"
 
 /* Line pointers of a leaf: about what it has of keys like uuid */
 #define LEAF_POINTER_BYTES 1024
@@ -36,15 +34,6 @@
 
 /* Bytes of a row that are likely to be used: its header, a key, a pointer */
 #define ROW_BYTES 64
-
-static void
-touch_bytes(const char *start, int nbytes)
-{
-	int i;
-
-	for (i = 0; i < nbytes; i += LINE_BYTES)
-		__builtin_prefetch(start + i);
-}
 
 /* The address of an item; if the page is another by now, some place in it */
 static const char *
@@ -64,7 +53,7 @@ touch_buffer(Relation rel, BlockNumber block)
 	if (BufferIsValid(buffer))
 	{
 		__builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
-		touch_bytes(BufferGetPage(buffer), SizeOfPageHeaderData);
+		vecseg_touch_bytes(BufferGetPage(buffer), SizeOfPageHeaderData);
 	}
 	return buffer;
 }
@@ -82,8 +71,10 @@ vecseg_touch_leaf(Relation index, BlockNumber block)
 	{
 		const char *page = BufferGetPage(buffer);
 
-		touch_bytes(page + LINE_BYTES, LEAF_POINTER_BYTES - LINE_BYTES);
-		touch_bytes(page + BLCKSZ - MAXALIGN(sizeof(BTPageOpaqueData)), 1);
+		vecseg_touch_bytes(page + VECSEG_LINE_BYTES,
+						   LEAF_POINTER_BYTES - VECSEG_LINE_BYTES);
+		vecseg_touch_bytes(page + BLCKSZ - MAXALIGN(sizeof(BTPageOpaqueData)),
+						   1);
 	}
 	return buffer;
 }
@@ -125,7 +116,7 @@ void
 vecseg_touch_row(Buffer buffer, ItemPointer tid)
 {
 	if (BufferIsValid(buffer))
-		touch_bytes(item_address(BufferGetPage(buffer),
-								 ItemPointerGetOffsetNumber(tid)),
-					ROW_BYTES);
+		vecseg_touch_bytes(item_address(BufferGetPage(buffer),
+										ItemPointerGetOffsetNumber(tid)),
+						   ROW_BYTES);
 }

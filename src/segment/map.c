@@ -46,6 +46,7 @@
 
 #include "compat.h"
 #include "segment/map_internal.h"
+#include "segment/touch.h"
 
 #define MAX_WINDOWS 256
 #define WINDOW_BYTES ((size_t) RELSEG_SIZE * BLCKSZ)
@@ -414,14 +415,9 @@ vecseg_map_touch(VecsegMap *map, BlockNumber block, uint32 offset,
 				 uint32 length)
 {
 	Window *window = vecseg_map_window(map, block);
-	const char *start;
-	uint32 i;
 
-	if (window == NULL)
-		return;
-	start = vecseg_map_address(window, block) + offset;
-	for (i = 0; i < length; i += PG_CACHE_LINE_SIZE / 2)
-		__builtin_prefetch(start + i);
+	if (window != NULL)
+		vecseg_touch_bytes(vecseg_map_address(window, block) + offset, length);
 }
 
 /*

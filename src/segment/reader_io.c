@@ -244,7 +244,8 @@ vecseg_reader_start(VecsegReader *reader)
 
 		if (request == NULL)
 			break;
-		read->pin = vecseg_map_pin(store->map, read->block, is_direct(reader),
+		request->cached = !is_direct(reader);
+		read->pin = vecseg_map_pin(store->map, read->block, !request->cached,
 								   &request->fd, &request->offset);
 		if (read->pin < 0)
 		{

@@ -310,23 +310,26 @@ restart_cold()
 	server_start
 }
 
+# Is all in memory in this state?
+all_in_memory()
+{
+	[[ $1 == warm || $1 == new ]]
+}
+
 # That, with what the state wants in the cache; or, if warm, the running one
 reach_state()
 {
 	local state=$1 table=$2
 
-	case $state in
-		warm | new)
-			# Again and again: a kernel may reclaim what was idle for a while.
-			read_files "$table" rows key toast toastkey
-			prewarm "$table"
-			return ;;
-		limited) return ;;
-	esac
-	restart_cold
-	if [[ $state == rowswarm ]]; then
-		prewarm "$table"
+	if all_in_memory "$state"; then
+		# Again and again: a kernel may reclaim what was idle for a while.
+		read_files "$table" rows key toast toastkey
+	elif [[ $state != limited ]]; then
+		restart_cold
 	fi
+	case $state in
+		rowswarm | warm | new) prewarm "$table" ;;
+	esac
 }
 
 # --- measuring ---
@@ -520,7 +523,7 @@ warm_up()
 {
 	local state=$1 contender=$2 work=$3
 
-	if [[ $state == warm || $state == new || $state == limited ]]; then
+	if all_in_memory "$state" || [[ $state == limited ]]; then
 		measure "$state" "$contender" "$work" 0
 	fi
 }
@@ -541,7 +544,7 @@ measure_state()
 					measure "$state" "$contender" "$work" "$run"
 				fi
 			done
-			if [[ $run -gt 0 && $state != warm && $state != new ]]; then
+			if [[ $run -gt 0 ]] && ! all_in_memory "$state"; then
 				measure_disk
 			fi
 		done
@@ -746,7 +749,7 @@ main()
 
 	for state in $STATES; do
 		# what is read lies in memory in larger pieces than what was written
-		if [[ $state == warm || $state == new ]]; then restart_cold; fi
+		if all_in_memory "$state"; then restart_cold; fi
 		measure_state "$state"
 	done
 	if [[ " $WORKS " == *" scroll "* ]]; then
