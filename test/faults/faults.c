@@ -211,7 +211,7 @@ open(const char *path, int flags, ...)
 
 int open64(const char *path, int flags, ...) __attribute__((alias("open")));
 
-/* Used for reads that must not wait */
+/* Used for reads that must not wait: they would, or they come back in part. */
 ssize_t
 preadv2(int fd, const struct iovec *iov, int iovcnt, off_t offset, int flags)
 {
@@ -221,6 +221,13 @@ preadv2(int fd, const struct iovec *iov, int iovcnt, off_t offset, int flags)
 		real = next("preadv2");
 	if (!is_concerned(fd))
 		return real(fd, iov, iovcnt, offset, flags);
+	if (control->kind == FAULT_SHORT && iovcnt == 1 &&
+		is_meant(fd, offset, iov->iov_len, true))
+	{
+		struct iovec part = { iov->iov_base, shorter(iov->iov_len) };
+
+		return real(fd, &part, 1, offset, flags);
+	}
 	errno = EAGAIN;
 	return -1;
 }
