@@ -46,7 +46,9 @@ typedef struct ReaderValue
 	uint32 offset;	   /* of its first byte in that block */
 	uint32 nblocks;
 	int reads_left;
-	uint64 next;		   /* next value of the same read */
+	bool merged;		   /* counted as one that shares a read with others */
+	uint64 next;		   /* the one after it in the last of its reads; in
+							* the others, it is the last one */
 	Size counted;		   /* in the reader's bytes */
 	struct varlena *image; /* NULL before there is one */
 

@@ -26,7 +26,7 @@
 
 
 static PlannedRead *
-new_read(VecsegReader *reader, uint64 first, BlockNumber block, uint32 nblocks)
+new_read(VecsegReader *reader, uint64 first, BlockNumber block)
 {
 	PlannedRead *read;
 
@@ -38,54 +38,71 @@ new_read(VecsegReader *reader, uint64 first, BlockNumber block, uint32 nblocks)
 	read->first = first;
 	read->count = 1;
 	read->block = block;
-	read->nblocks = nblocks;
+	read->nblocks = 0;
 	read->request = NULL;
 	dlist_push_tail(&reader->planned, &read->node);
 	return read;
 }
 
-/* Reads of a value that is alone: more than one if it is large. */
+/* The block before which a read must end: for its length, or the file's end */
+static BlockNumber
+read_limit(const PlannedRead *read)
+{
+	BlockNumber file_end = (read->block / RELSEG_SIZE + 1) * RELSEG_SIZE;
+
+	return Min(read->block + MAX_READ_BLOCKS, file_end);
+}
+
+/* Have a read take what it can of a value.  Returns the first block beyond. */
+static BlockNumber
+extend_read(PlannedRead *read, ReaderValue *value)
+{
+	BlockNumber end = Min(value->block + value->nblocks, read_limit(read));
+
+	read->nblocks = Max(read->nblocks, end - read->block);
+	value->reads_left++;
+	return end;
+}
+
+/* Count a value that shares a read with another, once. */
+static void
+count_merged(VecsegReader *reader, ReaderValue *value)
+{
+	if (!value->merged)
+		reader->counters->merged++;
+	value->merged = true;
+}
+
+/*
+ * Plan the reads of a value.  If the last read of the value before it is near,
+ * that takes what it can of this one, too, and others the rest.  So reads of
+ * neighbours follow each other, without a page read twice, and the kernel makes a
+ * few large requests of them.
+ */
 static PlannedRead *
-plan_value(VecsegReader *reader, uint64 number)
+plan_value(VecsegReader *reader, PlannedRead *read, uint64 last, uint64 number)
 {
 	ReaderValue *value = vecseg_reader_value(reader, number);
 	BlockNumber block = value->block;
 	BlockNumber end = block + value->nblocks;
-	PlannedRead *read = NULL;
 
 	value->reads_left = 0;
+	value->merged = false;
+	if (read != NULL && block <= read->block + read->nblocks + MAX_GAP_BLOCKS &&
+		block < read_limit(read))
+	{
+		count_merged(reader, vecseg_reader_value(reader, last));
+		count_merged(reader, value);
+		vecseg_reader_value(reader, last)->next = number;
+		read->count++;
+		block = extend_read(read, value);
+	}
 	while (block < end)
 	{
-		uint32 nblocks = Min(end - block, MAX_READ_BLOCKS);
-
-		/* a read does not cross from one file into the next */
-		nblocks = Min(nblocks, RELSEG_SIZE - block % RELSEG_SIZE);
-		read = new_read(reader, number, block, nblocks);
-		value->reads_left++;
-		block += nblocks;
+		read = new_read(reader, number, block);
+		block = extend_read(read, value);
 	}
 	return read;
-}
-
-/* Can a value join the last planned read?  If so, let it. */
-static bool
-join_read(VecsegReader *reader, PlannedRead *read, uint64 last, uint64 number)
-{
-	ReaderValue *value = vecseg_reader_value(reader, number);
-	BlockNumber end = value->block + value->nblocks;
-
-	if (read == NULL || vecseg_reader_value(reader, last)->reads_left != 1 ||
-		value->block > read->block + read->nblocks + MAX_GAP_BLOCKS ||
-		end - read->block > MAX_READ_BLOCKS ||
-		read->block / RELSEG_SIZE != (end - 1) / RELSEG_SIZE)
-		return false;
-
-	vecseg_reader_value(reader, last)->next = number;
-	value->reads_left = 1;
-	reader->counters->merged += read->count == 1 ? 2 : 1;
-	read->count++;
-	read->nblocks = Max(read->nblocks, end - read->block);
-	return true;
 }
 
 static int
@@ -111,8 +128,7 @@ vecseg_reader_plan(VecsegReader *reader, uint64 *numbers, int count)
 	for (i = 0; i < count; i++)
 	{
 		vecseg_reader_value(reader, numbers[i])->state = VALUE_READING;
-		if (!join_read(reader, read, i > 0 ? numbers[i - 1] : 0, numbers[i]))
-			read = plan_value(reader, numbers[i]);
+		read = plan_value(reader, read, i > 0 ? numbers[i - 1] : 0, numbers[i]);
 	}
 }
 

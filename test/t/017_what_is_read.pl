@@ -181,6 +181,20 @@ foreach my $how ('scroll', 'retrieve', 'any', 'scan')
 	}
 }
 
+# A scan reads each page of the file once, but for a few, where one batch of reads
+# ends and the next begins.
+{
+	my ($counted, $result) = reading(
+		'SELECT count(*), count(*) FILTER '
+		  . "(WHERE $wrong OR $wrong_other) FROM items",
+		'SET vecseg.direct_io = on');
+
+	is($result, "$rows|0", 'scan, direct: the rows are right');
+	cmp_ok($counted->{read_bytes}, '<=', (-s $file) * 1.03,
+		'scan, direct: no more is read than there is')
+	  or diag described($counted);
+}
+
 # An index build reads in batches what the index is on, once.
 foreach my $index (
 	[ '((embedding[5]))', 1 ],
