@@ -378,11 +378,20 @@ is_plain(const ScanAhead *ahead, ScanDirection direction)
 		   ScanDirectionIsForward(direction);
 }
 
+/* On its own, so that plain rows need no stack for the source. */
+static pg_noinline bool
+next_row_of_scan(TableScanDesc scan, ScanDirection direction,
+				 TupleTableSlot *slot)
+{
+	RowSource source = { heap_next_row, NULL, false, NULL };
+
+	return next_row(scan, direction, slot, &source);
+}
+
 bool
 vecseg_scan_getnextslot(TableScanDesc scan, ScanDirection direction,
 						TupleTableSlot *slot)
 {
-	RowSource source = { heap_next_row, NULL, false, NULL };
 	ScanAhead *ahead = ((VecsegScanDesc) scan)->ahead;
 
 	if (ahead != NULL && is_plain(ahead, direction))
@@ -390,7 +399,7 @@ vecseg_scan_getnextslot(TableScanDesc scan, ScanDirection direction,
 		ahead->returned++;
 		return heap_getnextslot(scan, direction, slot);
 	}
-	return next_row(scan, direction, slot, &source);
+	return next_row_of_scan(scan, direction, slot);
 }
 
 static bool
