@@ -170,7 +170,7 @@ prepare_tap_vecseg()
 		#!/usr/bin/env bash
 		set -e
 		"$BINDIR/initdb" "\$@"
-		while [[ \$1 != -D ]]; do shift; done
+		while [[ \$1 != -D && \$1 != --pgdata ]]; do shift; done
 		for database in template1 postgres; do
 			"$BINDIR/postgres" --single -D "\$2" \\
 				-c shared_preload_libraries=vecseg "\$database" \\
