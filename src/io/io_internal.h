@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * io_internal.h
- *	  What the queue (io.c) and the I/O methods (method_*.c) share.
+ *	  What the queue (io.c), its buffers (buffers.c) and the I/O methods
+ *	  (method_*.c) share.
  *
  * Copyright (c) 2026, vecseg contributors
  *
@@ -91,6 +92,7 @@ typedef struct VecsegIoMethodOps
 	/*
 	 * Ask the kernel to give back the queue's flying reads soon.  They are
 	 * flying until wait() reports them all the same.
+	 * NULL if reads never fly.
 	 */
 	void (*cancel)(VecsegIoQueue *queue);
 } VecsegIoMethodOps;
@@ -130,6 +132,10 @@ extern ssize_t vecseg_io_pread(VecsegIoRead *read);
 extern void vecseg_io_hint(VecsegIoRead *read);
 extern void vecseg_io_stage_hinted(VecsegIoRead *read);
 extern int vecseg_io_take_hinted(VecsegIoQueue *queue);
+
+/* buffers.c */
+extern char *vecseg_io_buffer_get(uint32 length);
+extern void vecseg_io_buffer_put(char *buffer, uint32 length);
 
 /* method_uring.c */
 extern const VecsegIoMethodOps vecseg_io_uring_ops;

@@ -60,17 +60,11 @@ sync_poll(VecsegIoQueue *queue)
 	(void) vecseg_io_take_hinted(queue);
 }
 
-static void
-sync_cancel(VecsegIoQueue *queue)
-{
-	/* nothing is flying */
-}
-
 const VecsegIoMethodOps vecseg_io_sync_ops = {
 	.async = false,
 	.startup = NULL,
 	.submit = sync_submit,
 	.wait = sync_wait,
 	.poll = sync_poll,
-	.cancel = sync_cancel,
+	.cancel = NULL,
 };

@@ -327,9 +327,9 @@ reach_state()
 	elif [[ $state != limited ]]; then
 		restart_cold
 	fi
-	case $state in
-		rowswarm | warm | new) prewarm "$table" ;;
-	esac
+	if [[ $state != cold && $state != limited ]]; then
+		prewarm "$table"
+	fi
 }
 
 # --- measuring ---
