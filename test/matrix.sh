@@ -2,14 +2,14 @@
 #
 # Run the tests on several major versions of PostgreSQL:
 #
-#   test/matrix.sh [VERSION...]       default: 15 16 17 18
+#   test/matrix.sh [VERSION...]       default: 15 16 17 18 19
 #
-# A version that is installed here is tested here. The others are tested in
-# folders with the Debian release that packages them, made with debootstrap
-# from the mirror that this system's own packages come from, and kept for the
-# next time. pgvector is installed there too. A version that no Debian release
-# packages is compiled only, if MATRIX_PG_CONFIG_<version> names its pg_config,
-# and skipped, loudly, if not.
+# A version whose pg_config MATRIX_PG_CONFIG_<version> names is tested with that
+# server; vecseg is compiled only if there are but its headers. A version that is
+# installed here from packages is tested here. The others are tested in folders
+# with the Debian release that packages them, made with debootstrap from the
+# mirror that this system's own packages come from, and kept for the next time;
+# pgvector is installed there too. What is left is skipped, loudly.
 #
 # Ends with a table, and with status 0 if nothing failed. By environment:
 #
@@ -156,15 +156,37 @@ copy_server()
 	done
 }
 
+# The pg_config that was named for a version, if any
+own_pg_config()
+{
+	local name=MATRIX_PG_CONFIG_$1
+
+	echo "${!name:-}"
+}
+
+# Is that of a server, not only its headers?
+has_server()
+{
+	[[ -x $("$1" --bindir)/postgres ]]
+}
+
 # old_servers FOLDER VERSION: have vecseg installed for all older versions at
 # hand, and set VECSEG_OLD_SERVERS. The folder is / for this system.
 old_servers()
 {
-	local root=$1 version=$2 old
+	local root=$1 version=$2 old config
 
 	export VECSEG_OLD_SERVERS=
 	for ((old = 15; old < version; old++)); do
-		if [[ -x /usr/lib/postgresql/$old/bin/postgres ]]; then
+		config=$(own_pg_config "$old")
+		if [[ -n $config ]]; then
+			# one that was built here is of no use in another system
+			[[ $root == / ]] && has_server "$config" || continue
+			make -C "$REPO" -j"$(nproc)" all PG_CONFIG="$config"
+			as_root make -C "$REPO" install PG_CONFIG="$config"
+			VECSEG_OLD_SERVERS+=" $(dirname "$("$config" --bindir)")"
+			continue
+		elif [[ -x /usr/lib/postgresql/$old/bin/postgres ]]; then
 			make -C "$REPO" -j"$(nproc)" all PGVER="$old"
 			as_root make -C "$REPO" install PGVER="$old"
 			[[ $root == / ]] || copy_server "$root" "$old" /
@@ -192,27 +214,32 @@ compile_only()
 
 run_version()
 {
-	local version=$1 root=$MATRIX_DIR/$1 config=MATRIX_PG_CONFIG_$1
+	local version=$1 root=$MATRIX_DIR/$1 config
+	config=$(own_pg_config "$version")
 
-	if [[ -x /usr/lib/postgresql/$version/bin/postgres ]]; then
+	if [[ -n $config ]] && has_server "$config"; then
+		old_servers / "$version"
+		make -C "$REPO" "${MAKE_TARGET[@]}" PG_CONFIG="$config"
+	elif [[ -n $config ]]; then
+		compile_only "$config"
+	elif [[ -x /usr/lib/postgresql/$version/bin/postgres ]]; then
 		old_servers / "$version"
 		make -C "$REPO" "${MAKE_TARGET[@]}" PGVER="$version"
 	elif [[ -n $(release_of "$version") ]]; then
 		make_root "$root" "$version"
 		old_servers "$root" "$version"
 		in_root "$root" make "${MAKE_TARGET[@]}" PGVER="$version"
-	else
-		compile_only "${!config}"
 	fi
 }
 
 # A version's run of tests ends with "N passed, N failed[, N skipped]".
 summary()
 {
-	local version=$1 config=MATRIX_PG_CONFIG_$1 line status=0
+	local version=$1 line status=0
 
-	if [[ -z $(release_of "$version") && -z ${!config:-} ]]; then
-		echo "SKIPPED: no Debian release packages it, and $config is not set"
+	if [[ -z $(own_pg_config "$version") && -z $(release_of "$version") ]] &&
+		[[ ! -x /usr/lib/postgresql/$version/bin/postgres ]]; then
+		echo "SKIPPED: no package is known, and MATRIX_PG_CONFIG_$version not set"
 		return
 	fi
 	# not in an "if" or "||", where errors would not end it
@@ -234,7 +261,7 @@ main()
 {
 	local versions=("$@") version status=0
 
-	[[ ${#versions[@]} -gt 0 ]] || versions=(15 16 17 18)
+	[[ ${#versions[@]} -gt 0 ]] || versions=(15 16 17 18 19)
 	LOGS=$(mktemp -d "${TMPDIR:-/tmp}/vecseg-matrix.XXXXXX")
 	mkdir -p "$MATRIX_DIR"
 	for version in "${versions[@]}"; do
