@@ -38,7 +38,8 @@ DECLARE
 	line text;
 BEGIN
 	FOR line IN EXECUTE format('EXPLAIN (COSTS OFF, %s) %s', options, query) LOOP
-		CONTINUE WHEN line ~ 'I/O:';
+		CONTINUE WHEN line ~ 'I/O:|Replaces:';
+		line := regexp_replace(line, 'InitPlan \S+', 'InitPlan');
 		line := regexp_replace(line, '(Vectors: values=\d+).*', '\1 ...');
 		line := regexp_replace(line, '(rows=|"Actual Rows": )(\d+)\.00', '\1\2', 'g');
 		line := regexp_replace(line, '\n *"Disabled": false,', '', 'g');

@@ -103,14 +103,20 @@ SELECT s.id, i.id FROM items i, vecseg_scroll(i, 7) s WHERE i.id < 3 ORDER BY i.
 SELECT * FROM vecseg_scroll(NULL::items, true);
 SELECT * FROM vecseg_scroll(NULL::items, now());
 SELECT * FROM vecseg_scroll(NULL::items, 'one'::text);
+\set VERBOSITY terse
 SELECT * FROM vecseg_scroll(NULL::items, 1, 'one'::text);
+\set VERBOSITY default
 SELECT * FROM vecseg_scroll(NULL::items, 1::numeric);
 SELECT * FROM vecseg_scroll(NULL::items, 1.5);
+\set VERBOSITY terse
 SELECT * FROM vecseg_retrieve(NULL::items, 1);
+\set VERBOSITY default
 SELECT * FROM vecseg_retrieve(NULL::items, '{true}'::boolean[]);
 SELECT * FROM vecseg_retrieve(NULL::items, '{1,x}');
 SELECT * FROM vecseg_retrieve(NULL::items, '{99999999999}');
+\set VERBOSITY terse
 SELECT * FROM vecseg_retrieve(NULL::items);
+\set VERBOSITY default
 CREATE TABLE uuids (id uuid PRIMARY KEY, embedding real[]) USING vecseg;
 SELECT * FROM vecseg_scroll(NULL::uuids, 'no uuid');
 SELECT * FROM vecseg_retrieve(NULL::uuids, '{no uuid}');

@@ -84,16 +84,16 @@ extern bool vecseg_passthrough(Oid toastrelid, Oid value, int32 size,
 							   struct varlena *result);
 
 /* vacuum.c */
-extern void vecseg_table_vacuum(Relation rel, struct VacuumParams *params,
+extern void vecseg_table_vacuum(Relation rel, VecsegVacuumParams *params,
 								BufferAccessStrategy strategy);
-extern void vecseg_segment_vacuum(Relation rel, struct VacuumParams *params,
+extern void vecseg_segment_vacuum(Relation rel, VecsegVacuumParams *params,
 								  BufferAccessStrategy strategy);
 
 /* ddl.c */
 extern void vecseg_ddl_init(void);
 extern void vecseg_copy_for_cluster(Relation OldTable, Relation NewTable,
 									Relation OldIndex, bool use_sort,
-									TransactionId OldestXmin,
+									VECSEG_XMIN_AND_SNAPSHOT,
 									TransactionId *xid_cutoff,
 									MultiXactId *multi_cutoff,
 									double *num_tuples, double *tups_vacuumed,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ddl.c
- *	  Index builds, and CLUSTER / VACUUM FULL.
+ *	  Index builds, and CLUSTER / VACUUM FULL / REPACK.
  *
  * Index builds.  heapam's callbacks read the table by heap_getnext(), which
  * insists on rd_tableam being heap's.  The relation's rd_tableam is swapped
@@ -12,7 +12,9 @@
  * CLUSTER and VACUUM FULL.  The loop is heapam's (see
  * heapam_relation_copy_for_cluster), except that each row's values are
  * stored anew, in the order of the rows, in the new TOAST relation, before
- * the row goes to the rewrite module; so the store is compacted too.
+ * the row goes to the rewrite module; so the store is compacted too.  REPACK
+ * (CONCURRENTLY) copies what a snapshot shows, without that module, and applies
+ * changes made meanwhile by the callbacks for inserts, updates and deletes.
  *
  * Copyright (c) 2026, vecseg contributors
  *
@@ -168,8 +170,10 @@ typedef struct ClusterState
 {
 	Relation oldtable;
 	Relation newtable;
-	Relation newtoast; /* NULL when there is none */
-	RewriteState rewrite;
+	Relation newtoast;		 /* NULL when there is none */
+	Snapshot snapshot;		 /* to copy what is visible to it, or NULL */
+	RewriteState rewrite;	 /* NULL with a snapshot, and */
+	BulkInsertState bistate; /* NULL without */
 	Datum *values;
 	bool *isnull;
 } ClusterState;
@@ -206,11 +210,17 @@ rewrite_row(ClusterState *state, HeapTuple tuple)
 	}
 	copy = heap_form_tuple(newdesc, state->values, state->isnull);
 	copy = vecseg_toast_tuple(state->newtable, copy, NULL, true);
-	vecseg_passthrough_clear();
 
-	begin_rewriting(state);
-	MemoryContextSwitchTo(oldcontext);
-	rewrite_heap_tuple(state->rewrite, tuple, copy);
+	if (state->rewrite != NULL)
+	{
+		vecseg_passthrough_clear();
+		begin_rewriting(state);
+		MemoryContextSwitchTo(oldcontext);
+		rewrite_heap_tuple(state->rewrite, tuple, copy);
+	}
+	else
+		heap_insert(state->newtable, copy, GetCurrentCommandId(true),
+					HEAP_INSERT_NO_LOGICAL, state->bistate);
 	vecseg_passthrough_clear();
 	vecseg_toast_end(oldcontext);
 }
@@ -222,7 +232,11 @@ row_is_dead(Relation rel, HeapTuple tuple, Buffer buffer,
 {
 	bool dead = false;
 
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	/*
+	 * The rewrite module goes by the row's hint bits.  From PostgreSQL 19 on, a
+	 * shared lock does not suffice to have them set.
+	 */
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	switch (HeapTupleSatisfiesVacuum(tuple, OldestXmin, buffer))
 	{
 		case HEAPTUPLE_DEAD:
@@ -260,7 +274,7 @@ report_scan_progress(HeapScanDesc scan, BlockNumber *previous)
 		return;
 	*previous = scan->rs_cblock;
 	pgstat_progress_update_param(
-		PROGRESS_CLUSTER_HEAP_BLKS_SCANNED,
+		PROGRESS_REPACK_HEAP_BLKS_SCANNED,
 		(scan->rs_cblock + scan->rs_nblocks - scan->rs_startblock) %
 				scan->rs_nblocks +
 			1);
@@ -273,17 +287,17 @@ rewrite_sorted(ClusterState *state, Tuplesortstate *sort)
 	double written = 0;
 	HeapTuple tuple;
 
-	pgstat_progress_update_param(PROGRESS_CLUSTER_PHASE,
-								 PROGRESS_CLUSTER_PHASE_SORT_TUPLES);
+	pgstat_progress_update_param(PROGRESS_REPACK_PHASE,
+								 PROGRESS_REPACK_PHASE_SORT_TUPLES);
 	tuplesort_performsort(sort);
-	pgstat_progress_update_param(PROGRESS_CLUSTER_PHASE,
-								 PROGRESS_CLUSTER_PHASE_WRITE_NEW_HEAP);
+	pgstat_progress_update_param(PROGRESS_REPACK_PHASE,
+								 PROGRESS_REPACK_PHASE_WRITE_NEW_HEAP);
 	while ((tuple = tuplesort_getheaptuple(sort, true)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		rewrite_row(state, tuple);
 		written += 1;
-		pgstat_progress_update_param(PROGRESS_CLUSTER_HEAP_TUPLES_WRITTEN,
+		pgstat_progress_update_param(PROGRESS_REPACK_HEAP_TUPLES_INSERTED,
 									 written);
 	}
 }
@@ -291,8 +305,8 @@ rewrite_sorted(ClusterState *state, Tuplesortstate *sort)
 static void
 report_copied(double copied, bool written)
 {
-	const int index[] = { PROGRESS_CLUSTER_HEAP_TUPLES_SCANNED,
-						  PROGRESS_CLUSTER_HEAP_TUPLES_WRITTEN };
+	const int index[] = { PROGRESS_REPACK_HEAP_TUPLES_SCANNED,
+						  PROGRESS_REPACK_HEAP_TUPLES_INSERTED };
 	int64 values[] = { copied, copied };
 
 	pgstat_progress_update_multi_param(written ? 2 : 1, index, values);
@@ -308,26 +322,28 @@ copy_rows(ClusterState *state, Relation index, Tuplesortstate *sort,
 		  double *tups_recently_dead)
 {
 	TupleTableSlot *slot = table_slot_create(state->oldtable, NULL);
+	Snapshot snapshot = state->snapshot != NULL ? state->snapshot : SnapshotAny;
 	IndexScanDesc index_scan = NULL;
 	TableScanDesc table_scan = NULL;
 	BlockNumber previous = InvalidBlockNumber;
 
 	if (index != NULL)
 	{
-		pgstat_progress_update_param(PROGRESS_CLUSTER_PHASE,
-									 PROGRESS_CLUSTER_PHASE_INDEX_SCAN_HEAP);
-		pgstat_progress_update_param(PROGRESS_CLUSTER_INDEX_RELID,
+		pgstat_progress_update_param(PROGRESS_REPACK_PHASE,
+									 PROGRESS_REPACK_PHASE_INDEX_SCAN_HEAP);
+		pgstat_progress_update_param(PROGRESS_REPACK_INDEX_RELID,
 									 RelationGetRelid(index));
-		index_scan =
-			index_beginscan(state->oldtable, index, SnapshotAny, NULL, 0, 0);
+		index_scan = index_beginscan(state->oldtable, index, snapshot, NULL, 0,
+									 0, SO_NONE);
 		index_rescan(index_scan, NULL, 0, NULL, 0);
 	}
 	else
 	{
-		pgstat_progress_update_param(PROGRESS_CLUSTER_PHASE,
-									 PROGRESS_CLUSTER_PHASE_SEQ_SCAN_HEAP);
-		table_scan = table_beginscan(state->oldtable, SnapshotAny, 0, NULL);
-		pgstat_progress_update_param(PROGRESS_CLUSTER_TOTAL_HEAP_BLKS,
+		pgstat_progress_update_param(PROGRESS_REPACK_PHASE,
+									 PROGRESS_REPACK_PHASE_SEQ_SCAN_HEAP);
+		table_scan =
+			table_beginscan(state->oldtable, snapshot, 0, NULL, SO_NONE);
+		pgstat_progress_update_param(PROGRESS_REPACK_TOTAL_HEAP_BLKS,
 									 ((HeapScanDesc) table_scan)->rs_nblocks);
 	}
 
@@ -343,7 +359,8 @@ copy_rows(ClusterState *state, Relation index, Tuplesortstate *sort,
 		else if (index_scan->xs_recheck)
 			elog(ERROR, "CLUSTER does not support lossy index conditions");
 
-		if (row_is_dead(state->oldtable, tuple,
+		if (state->snapshot == NULL &&
+			row_is_dead(state->oldtable, tuple,
 						((BufferHeapTupleTableSlot *) slot)->buffer, OldestXmin,
 						tups_recently_dead))
 		{
@@ -366,7 +383,7 @@ copy_rows(ClusterState *state, Relation index, Tuplesortstate *sort,
 
 	if (table_scan != NULL)
 	{
-		pgstat_progress_update_param(PROGRESS_CLUSTER_HEAP_BLKS_SCANNED,
+		pgstat_progress_update_param(PROGRESS_REPACK_HEAP_BLKS_SCANNED,
 									 ((HeapScanDesc) table_scan)->rs_nblocks);
 		table_endscan(table_scan);
 	}
@@ -394,24 +411,30 @@ copy_table(ClusterState *state, Relation index, bool use_sort,
 		tuplesort_end(sort);
 	}
 
-	/* rows that waited for others of their update chain are inserted here */
-	begin_rewriting(state);
-	end_heap_rewrite(state->rewrite);
+	if (state->rewrite != NULL)
+	{
+		/* rows that waited for others of their update chain go in here */
+		begin_rewriting(state);
+		end_heap_rewrite(state->rewrite);
+	}
+	else
+		FreeBulkInsertState(state->bistate);
 }
 
 /*
- * Copy a table for CLUSTER or VACUUM FULL.  Arguments as for heapam's
- * callback: rows in order of OldIndex if given, by sorting if use_sort.
+ * Copy a table for CLUSTER, VACUUM FULL or REPACK.  Arguments as for heapam's
+ * callback: rows in order of OldIndex if given, by sorting if use_sort; with a
+ * snapshot, for REPACK (CONCURRENTLY), those visible to it.
  */
 void
 vecseg_copy_for_cluster(Relation OldTable, Relation NewTable, Relation OldIndex,
-						bool use_sort, TransactionId OldestXmin,
+						bool use_sort, VECSEG_XMIN_AND_SNAPSHOT,
 						TransactionId *xid_cutoff, MultiXactId *multi_cutoff,
 						double *num_tuples, double *tups_vacuumed,
 						double *tups_recently_dead)
 {
 	int natts = RelationGetDescr(NewTable)->natts;
-	ClusterState state;
+	ClusterState state = { 0 };
 
 	state.oldtable = OldTable;
 	state.newtable = NewTable;
@@ -421,8 +444,12 @@ vecseg_copy_for_cluster(Relation OldTable, Relation NewTable, Relation OldIndex,
 			: NULL;
 	state.values = palloc(natts * sizeof(Datum));
 	state.isnull = palloc(natts * sizeof(bool));
-	state.rewrite = begin_heap_rewrite(OldTable, NewTable, OldestXmin,
-									   *xid_cutoff, *multi_cutoff);
+	state.snapshot = VECSEG_CLUSTER_SNAPSHOT(snapshot);
+	if (state.snapshot == NULL)
+		state.rewrite = begin_heap_rewrite(OldTable, NewTable, OldestXmin,
+										   *xid_cutoff, *multi_cutoff);
+	else
+		state.bistate = GetBulkInsertState();
 	PG_TRY();
 	{
 		copy_table(&state, OldIndex, use_sort, OldestXmin, num_tuples,

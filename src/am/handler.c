@@ -48,7 +48,7 @@ vecseg_is_vecseg_table(Relation rel)
 }
 
 static bool
-options_no_logical(int options)
+options_no_logical(VecsegInsertOptions options)
 {
 	return (options & HEAP_INSERT_NO_LOGICAL) != 0;
 }
@@ -93,8 +93,9 @@ put_back_row(TupleTableSlot *slot, HeapTuple tuple, bool should_free)
 
 /* Insert one row; specToken is used with HEAP_INSERT_SPECULATIVE only. */
 static void
-insert_row(Relation rel, TupleTableSlot *slot, CommandId cid, int options,
-		   BulkInsertState bistate, uint32 specToken)
+insert_row(Relation rel, TupleTableSlot *slot, CommandId cid,
+		   VecsegInsertOptions options, BulkInsertState bistate,
+		   uint32 specToken)
 {
 	bool should_free = true;
 	HeapTuple tuple = take_row(rel, slot, &should_free);
@@ -121,14 +122,14 @@ insert_row(Relation rel, TupleTableSlot *slot, CommandId cid, int options,
 
 static void
 vecseg_tuple_insert(Relation rel, TupleTableSlot *slot, CommandId cid,
-					int options, BulkInsertState bistate)
+					VecsegInsertOptions options, BulkInsertState bistate)
 {
 	insert_row(rel, slot, cid, options, bistate, 0);
 }
 
 static void
 vecseg_tuple_insert_speculative(Relation rel, TupleTableSlot *slot,
-								CommandId cid, int options,
+								CommandId cid, VecsegInsertOptions options,
 								BulkInsertState bistate, uint32 specToken)
 {
 	insert_row(rel, slot, cid, options | HEAP_INSERT_SPECULATIVE, bistate,
@@ -141,7 +142,8 @@ vecseg_tuple_insert_speculative(Relation rel, TupleTableSlot *slot,
  */
 static void
 vecseg_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
-					CommandId cid, int options, BulkInsertState bistate)
+					CommandId cid, VecsegInsertOptions options,
+					BulkInsertState bistate)
 {
 	MemoryContext oldcontext = vecseg_toast_begin();
 
@@ -158,7 +160,7 @@ vecseg_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
 
 		for (i = 0; i < nslots; i++)
 		{
-			stored[i] = MakeTupleTableSlot(desc, &TTSOpsHeapTuple);
+			stored[i] = MakeTupleTableSlot(desc, &TTSOpsHeapTuple, 0);
 			/* "true" only saves a copy: the slots are never cleared */
 			ExecStoreHeapTuple(tuples[i], stored[i], true);
 		}
@@ -197,9 +199,9 @@ fetch_old_row(Relation rel, ItemPointer tid)
 
 static TM_Result
 vecseg_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
-					CommandId cid, Snapshot snapshot, Snapshot crosscheck,
-					bool wait, TM_FailureData *tmfd, LockTupleMode *lockmode,
-					TU_UpdateIndexes *update_indexes)
+					VECSEG_CID_AND_OPTIONS, Snapshot snapshot,
+					Snapshot crosscheck, bool wait, TM_FailureData *tmfd,
+					LockTupleMode *lockmode, TU_UpdateIndexes *update_indexes)
 {
 	bool should_free = true;
 	HeapTuple tuple = take_row(rel, slot, &should_free);
@@ -209,10 +211,11 @@ vecseg_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
 	PG_TRY();
 	{
 		HeapTuple stored =
-			vecseg_toast_tuple(rel, tuple, fetch_old_row(rel, otid), false);
+			vecseg_toast_tuple(rel, tuple, fetch_old_row(rel, otid),
+							   VECSEG_UPDATE_NO_LOGICAL(options));
 
-		result = heap_update(rel, otid, stored, cid, crosscheck, wait, tmfd,
-							 lockmode, update_indexes);
+		result = heap_update(rel, otid, stored, cid, options, crosscheck, wait,
+							 tmfd, lockmode, update_indexes);
 		if (result != TM_Ok)
 		{
 			*update_indexes = TU_None;

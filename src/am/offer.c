@@ -24,6 +24,7 @@
 #include "access/xact.h"
 
 #include "am/offer.h"
+#include "compat.h"
 
 typedef struct VecsegOfferedValue
 {

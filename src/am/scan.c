@@ -295,6 +295,7 @@ next_from_window(TableScanDesc scan, ScanAhead *ahead, const RowSource *source,
 	{
 		/* the pointers again: what is deformed anew is the tuple itself */
 		slot->tts_nvalid = 0;
+		((HeapTupleTableSlot *) slot)->off = 0;
 		watch(ahead, slot);
 	}
 	return true;

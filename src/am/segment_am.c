@@ -102,11 +102,12 @@ segment_fetch_toast_slice(Relation toastrel, Oid valueid, int32 attrsize,
  * else searches that index, except for the curious, who change nothing.
  */
 static struct IndexFetchTableData *
-segment_index_fetch_begin(Relation rel)
+segment_index_fetch_begin(VECSEG_INDEX_FETCH_PARAMETERS)
 {
 	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		pgstat_count_heap_delete(rel);
-	return vecseg_heap_routine()->index_fetch_begin(rel);
+	return vecseg_heap_routine()->index_fetch_begin(
+		VECSEG_INDEX_FETCH_ARGUMENTS);
 }
 
 /* --- no tuples --- */
@@ -126,14 +127,14 @@ error_not_a_table(Relation rel)
 
 static void
 segment_tuple_insert(Relation rel, TupleTableSlot *slot, CommandId cid,
-					 int options, BulkInsertState bistate)
+					 VecsegInsertOptions options, BulkInsertState bistate)
 {
 	error_not_a_table(rel);
 }
 
 static void
 segment_tuple_insert_speculative(Relation rel, TupleTableSlot *slot,
-								 CommandId cid, int options,
+								 CommandId cid, VecsegInsertOptions options,
 								 BulkInsertState bistate, uint32 specToken)
 {
 	error_not_a_table(rel);
@@ -141,15 +142,14 @@ segment_tuple_insert_speculative(Relation rel, TupleTableSlot *slot,
 
 static void
 segment_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
-					 CommandId cid, int options, BulkInsertState bistate)
+					 CommandId cid, VecsegInsertOptions options,
+					 BulkInsertState bistate)
 {
 	error_not_a_table(rel);
 }
 
 static TM_Result
-segment_tuple_delete(Relation rel, ItemPointer tid, CommandId cid,
-					 Snapshot snapshot, Snapshot crosscheck, bool wait,
-					 TM_FailureData *tmfd, bool changingPart)
+segment_tuple_delete(Relation rel, ItemPointer tid, VECSEG_DELETE_PARAMETERS)
 {
 	error_not_a_table(rel);
 	return TM_Invisible; /* keep compiler quiet */
@@ -157,9 +157,9 @@ segment_tuple_delete(Relation rel, ItemPointer tid, CommandId cid,
 
 static TM_Result
 segment_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
-					 CommandId cid, Snapshot snapshot, Snapshot crosscheck,
-					 bool wait, TM_FailureData *tmfd, LockTupleMode *lockmode,
-					 TU_UpdateIndexes *update_indexes)
+					 VECSEG_CID_AND_OPTIONS, Snapshot snapshot,
+					 Snapshot crosscheck, bool wait, TM_FailureData *tmfd,
+					 LockTupleMode *lockmode, TU_UpdateIndexes *update_indexes)
 {
 	error_not_a_table(rel);
 	return TM_Invisible; /* keep compiler quiet */
@@ -292,7 +292,7 @@ segment_relation_nontransactional_truncate(Relation rel)
 static void
 segment_copy_for_cluster(Relation OldTable, Relation NewTable,
 						 Relation OldIndex, bool use_sort,
-						 TransactionId OldestXmin, TransactionId *xid_cutoff,
+						 VECSEG_XMIN_AND_SNAPSHOT, TransactionId *xid_cutoff,
 						 MultiXactId *multi_cutoff, double *num_tuples,
 						 double *tups_vacuumed, double *tups_recently_dead)
 {

@@ -266,7 +266,7 @@ count_used(Relation rel)
  * Should slots be freed?  Not if it is not safe, nor if freezing is urgent.
  */
 static bool
-can_sweep(Relation rel, VacuumParams *params)
+can_sweep(Relation rel, VecsegVacuumParams *params)
 {
 	return RelationGetNumberOfBlocks(rel) > 0 && !params->is_wraparound &&
 		   !OldSnapshotThresholdActive() && !TransactionIdIsValid(MyProc->xid);
@@ -277,8 +277,8 @@ can_sweep(Relation rel, VacuumParams *params)
  * they were looked through.
  */
 static bool
-try_to_sweep(Relation rel, VacuumParams *params, BufferAccessStrategy strategy,
-			 VecsegSweepResult *result)
+try_to_sweep(Relation rel, VecsegVacuumParams *params,
+			 BufferAccessStrategy strategy, VecsegSweepResult *result)
 {
 	Oid relid;
 	Relation table;
@@ -321,7 +321,7 @@ fetch_statistics(Relation rel)
  * advance to the oldest that anyone can still see.
  */
 void
-vecseg_segment_vacuum(Relation rel, VacuumParams *params,
+vecseg_segment_vacuum(Relation rel, VecsegVacuumParams *params,
 					  BufferAccessStrategy strategy)
 {
 	TransactionId frozenxid = GetOldestNonRemovableTransactionId(rel);
@@ -348,8 +348,7 @@ vecseg_segment_vacuum(Relation rel, VacuumParams *params,
 	vac_update_relstats(rel, RelationGetNumberOfBlocks(rel), result.live, 0, 0,
 						rel->rd_rel->relhasindex, frozenxid, minmulti,
 						&frozenxid_updated, &minmulti_updated, false);
-	pgstat_report_vacuum(RelationGetRelid(rel), rel->rd_rel->relisshared,
-						 result.live, result.postponed, start);
+	pgstat_report_vacuum(rel, result.live, result.postponed, start);
 	vecseg_stop("truncate", 0);
 	if (params->truncate != VACOPTVALUE_DISABLED &&
 		RelationGetNumberOfBlocks(rel) > 0)
@@ -389,7 +388,7 @@ report_garbage(Relation toastrel, int64 dead_before, int64 dead_after)
 
 /* VACUUM of a table, for vecseg's relation_vacuum */
 void
-vecseg_table_vacuum(Relation rel, VacuumParams *params,
+vecseg_table_vacuum(Relation rel, VecsegVacuumParams *params,
 					BufferAccessStrategy strategy)
 {
 	int64 dead_before = fetch_statistics(rel).dead_tuples;

@@ -50,10 +50,10 @@ typedef struct ChunkHead
 static void
 copy_record_bytes(XLogReaderState *record, Size from, Size length, char *to)
 {
-	int block_id;
+	int block_id =
+		VecsegWriteFirstDataBlock((xl_vecseg_write *) XLogRecGetData(record));
 
-	for (block_id = 1; length > 0 && block_id <= XLogRecMaxBlockId(record);
-		 block_id++)
+	for (; length > 0 && block_id <= XLogRecMaxBlockId(record); block_id++)
 	{
 		Size size;
 		char *data = XLogRecGetBlockData(record, block_id, &size);
@@ -153,15 +153,15 @@ decode_write(LogicalDecodingContext *ctx, XLogRecordBuffer *buf)
 	uint32 skip = rec->position == 0 ? VARHDRSZ : 0;
 	Size length = 0;
 	uint32 i;
-	int block_id;
+	int block_id = VecsegWriteFirstDataBlock(rec);
 
 	if ((rec->flags & VECSEG_WRITE_NO_LOGICAL) != 0)
 		return;
-	XLogRecGetBlockTag(record, 1, &locator, NULL, NULL);
-	if (!is_wanted(ctx, buf, locator.dbOid))
+	XLogRecGetBlockTag(record, 0, &locator, NULL, NULL);
+	if (!is_wanted(ctx, buf, locator.dbOid) || VECSEG_USELESS_FOR_REPACK(buf))
 		return;
 
-	for (block_id = 1; block_id <= XLogRecMaxBlockId(record); block_id++)
+	for (; block_id <= XLogRecMaxBlockId(record); block_id++)
 		length += block_length(record, block_id);
 	length = Min(length, rec->value_size - rec->position);
 	for (i = 0; i < values; i++)

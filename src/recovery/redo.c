@@ -162,7 +162,7 @@ static void
 redo_write(XLogReaderState *record)
 {
 	xl_vecseg_write *rec = (xl_vecseg_write *) XLogRecGetData(record);
-	int block_id;
+	int block_id = VecsegWriteFirstDataBlock(rec);
 
 	if (rec->count > 0)
 	{
@@ -177,7 +177,7 @@ redo_write(XLogReaderState *record)
 		if (BufferIsValid(buffer))
 			UnlockReleaseBuffer(buffer);
 	}
-	for (block_id = 1; block_id <= XLogRecMaxBlockId(record); block_id++)
+	for (; block_id <= XLogRecMaxBlockId(record); block_id++)
 		redo_write_page(record, block_id);
 }
 

@@ -28,6 +28,7 @@
 #include "pgstat.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "scan/custom.h"
 
 /* Rows to begin with when all will be wanted; else it is one */
@@ -76,9 +77,9 @@ use_buffer_slot(CustomScanState *node, EState *estate)
 {
 	CustomScan *cscan = (CustomScan *) node->ss.ps.plan;
 
-	ExecInitScanTupleSlot(estate, &node->ss,
-						  RelationGetDescr(node->ss.ss_currentRelation),
-						  &TTSOpsBufferHeapTuple);
+	ExecInitScanTupleSlot(
+		estate, &node->ss, RelationGetDescr(node->ss.ss_currentRelation),
+		&TTSOpsBufferHeapTuple, TTS_FLAG_OBEYS_NOT_NULL_CONSTRAINTS);
 	ExecAssignScanProjectionInfoWithVarno(&node->ss, cscan->scan.scanrelid);
 	node->ss.ps.subPlan = NIL;
 	node->ss.ps.qual = ExecInitQual(cscan->scan.plan.qual, (PlanState *) node);
@@ -106,8 +107,8 @@ static Bitmapset *
 columns_to_read(VecsegScanState *state, EState *estate)
 {
 	Scan *scan = (Scan *) state->css.ss.ps.plan;
-	bool is_target = list_member_int(estate->es_plannedstmt->resultRelations,
-									 scan->scanrelid);
+	bool is_target =
+		vecseg_is_result_relation(estate->es_plannedstmt, scan->scanrelid);
 
 	return vecseg_plan_columns(
 		&scan->plan, scan->scanrelid,

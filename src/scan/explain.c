@@ -63,7 +63,7 @@ show_order(const VecsegScanInfo *info, ExplainState *es)
 static void
 show_removed(VecsegScanState *state, ExplainState *es)
 {
-	Instrumentation *instrument = state->css.ss.ps.instrument;
+	NodeInstrumentation *instrument = state->css.ss.ps.instrument;
 	double removed;
 
 	if (!es->analyze || instrument == NULL)

@@ -72,14 +72,11 @@ plan_index_paths(PlannerInfo *root, RelOptInfo *rel, bool index_only)
 	List *pathlist = rel->pathlist;
 	List *partial_pathlist = rel->partial_pathlist;
 	bool consider_parallel = rel->consider_parallel;
-	bool bitmapscan = enable_bitmapscan;
-	bool indexonlyscan = enable_indexonlyscan;
+	VecsegStrategies before = vecseg_rule_out_rivals(rel, index_only);
 	List *volatile result = NIL;
 
 	PG_TRY();
 	{
-		enable_bitmapscan = false;
-		enable_indexonlyscan = enable_indexonlyscan && index_only;
 		rel->consider_parallel = false;
 		rel->pathlist = NIL;
 		rel->partial_pathlist = NIL;
@@ -88,8 +85,7 @@ plan_index_paths(PlannerInfo *root, RelOptInfo *rel, bool index_only)
 	}
 	PG_FINALLY();
 	{
-		enable_bitmapscan = bitmapscan;
-		enable_indexonlyscan = indexonlyscan;
+		vecseg_restore_strategies(rel, before);
 		rel->consider_parallel = consider_parallel;
 		rel->pathlist = pathlist;
 		rel->partial_pathlist = partial_pathlist;

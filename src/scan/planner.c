@@ -17,6 +17,7 @@
 #include "optimizer/planner.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "guc.h"
 #include "scan/custom.h"
 #include "scan/inline.h"
@@ -45,23 +46,20 @@ add_dependencies(PlannedStmt *plan, const VecsegInlined *inlined)
 }
 
 static PlannedStmt *
-vecseg_planner(Query *parse, const char *query_string, int cursorOptions,
-			   ParamListInfo boundParams)
+vecseg_planner(VECSEG_PLANNER_PARAMETERS)
 {
 	VecsegInlined inlined = { 0 };
 	PlannedStmt *plan;
 
 	inlined.glob = makeNode(PlannerGlobal);
-	inlined.glob->boundParams = boundParams;
+	inlined.glob->boundParams = bound_params;
 	if (vecseg_enable_custom_scan)
 		vecseg_inline_calls(parse, &inlined);
 
 	if (previous_planner != NULL)
-		plan =
-			previous_planner(parse, query_string, cursorOptions, boundParams);
+		plan = previous_planner(VECSEG_PLANNER_ARGUMENTS);
 	else
-		plan =
-			standard_planner(parse, query_string, cursorOptions, boundParams);
+		plan = standard_planner(VECSEG_PLANNER_ARGUMENTS);
 	add_dependencies(plan, &inlined);
 	vecseg_mark_plan(plan);
 	return plan;

@@ -90,7 +90,7 @@ begin_index_scan(VecsegTids *tids, int nkeys, int norderbys)
 	if (tids->scan != NULL)
 		index_endscan(tids->scan);
 	tids->scan = index_beginscan(tids->heap, tids->index, tids->snapshot, NULL,
-								 nkeys, norderbys);
+								 nkeys, norderbys, SO_NONE);
 }
 
 static int

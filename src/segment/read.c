@@ -61,9 +61,8 @@ find_buffer(Relation rel, BlockNumber block, bool *valid)
 	id = BufTableLookup(&tag, hash);
 	/* the lock keeps the buffer from being given to another block */
 	if (valid != NULL)
-		*valid =
-			id >= 0 && (pg_atomic_read_u32(&GetBufferDescriptor(id)->state) &
-						BM_VALID) != 0;
+		*valid = id >= 0 &&
+				 (VECSEG_BUFFER_STATE(GetBufferDescriptor(id)) & BM_VALID) != 0;
 	LWLockRelease(partition);
 	return id + 1;
 }
@@ -147,7 +146,7 @@ vecseg_read_page_ok(const char *page, BlockNumber block)
 	const PageHeaderData *header = (const PageHeaderData *) page;
 
 	return vecseg_page_is_data(VecsegPageGetOpaque(page)) &&
-		   (!DataChecksumsEnabled() ||
+		   (!DataChecksumsNeedVerify() ||
 			vecseg_page_checksum(page, block) == header->pd_checksum);
 }
 

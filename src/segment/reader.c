@@ -59,6 +59,7 @@
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "guc.h"
 #include "io/memory.h"
 #include "segment/read.h"
@@ -168,7 +169,7 @@ vecseg_reader_open(Relation rel, VecsegReadPart part,
 	reader->reviewed_merged = reader->counters->merged;
 	reader->absent = InvalidBlockNumber;
 	reader->region = InvalidBlockNumber;
-	reader->checksums = DataChecksumsEnabled();
+	reader->checksums = DataChecksumsNeedVerify();
 	reader->good_block = InvalidBlockNumber;
 	vecseg_store_open(rel)->readers++;
 	return reader;

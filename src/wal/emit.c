@@ -157,7 +157,10 @@ vecseg_log_write(Relation rel, Buffer segment, const xl_vecseg_write *record,
 	Buffer buffers[VECSEG_WRITE_MAX_PAGES + 1];
 	int nbuffers = 0;
 	uint8 keep = RelationIsLogicallyLogged(rel) ? REGBUF_KEEP_DATA : 0;
+	uint8 block_id = VecsegWriteFirstDataBlock(record);
 	int i;
+
+	Assert(BufferIsValid(segment) == (record->count > 0));
 
 	XLogBeginInsert();
 	XLogRegisterData((char *) record, SizeOfVecsegWrite);
@@ -166,16 +169,16 @@ vecseg_log_write(Relation rel, Buffer segment, const xl_vecseg_write *record,
 		XLogRegisterBuffer(0, segment, REGBUF_STANDARD);
 		buffers[nbuffers++] = segment;
 	}
-	for (i = 0; i < nranges; i++)
+	for (i = 0; i < nranges; i++, block_id++)
 	{
 		VecsegPageRange *range = &ranges[i];
 
-		XLogRegisterBuffer(i + 1, range->buffer,
+		XLogRegisterBuffer(block_id, range->buffer,
 						   REGBUF_STANDARD | keep |
 							   (range->init ? REGBUF_WILL_INIT : 0));
-		XLogRegisterBufData(i + 1, (char *) &range->offset, sizeof(uint16));
+		XLogRegisterBufData(block_id, (char *) &range->offset, sizeof(uint16));
 		XLogRegisterBufData(
-			i + 1, (char *) BufferGetPage(range->buffer) + range->offset,
+			block_id, (char *) BufferGetPage(range->buffer) + range->offset,
 			range->length);
 		buffers[nbuffers++] = range->buffer;
 	}

@@ -83,7 +83,7 @@ typedef struct xl_vecseg_segment_flags
  * `position` of the first slot on.
  *
  * Backup block 0: segment page (no payload; only when count > 0)
- * Backup block 1...: data pages (initialised by redo when new).
+ * The other backup blocks: data pages (initialised by redo when new).
  *		Payload: uint16 offset in the page, then the bytes.  It is kept beside
  *		a full-page image when the relation is logically logged.
  */
@@ -106,6 +106,12 @@ typedef struct xl_vecseg_write
 #define VECSEG_WRITE_NO_LOGICAL \
 	0x01 /* not for logical decoding: a
 											 * rewrite of existing rows */
+
+/*
+ * The first data block of a write record.  Block 0 exists always, and tells
+ * which relation it is about (see change_useless_for_repack() of PostgreSQL 19).
+ */
+#define VecsegWriteFirstDataBlock(record) ((record)->count > 0 ? 1 : 0)
 
 /*
  * Data pages in one record: the limit for block references is

@@ -157,7 +157,7 @@ sub skip_ids
 	$multixact = ($multixact + $count) % 2**32;
 	make_state_file('pg_xact', int($xid / (32 * 8192 * 4)));
 	make_state_file('pg_multixact/offsets',
-		int($multixact / (32 * 8192 / 4)));
+		int($multixact / (32 * 8192 / ($node->pg_version->major < 19 ? 4 : 8))));
 	command_ok(
 		[
 			'pg_resetwal', '-x', $xid, '-e', $epoch, '-m',
