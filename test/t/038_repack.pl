@@ -196,7 +196,7 @@ SQL
 $node->poll_query_until('postgres',
 	'SELECT count(*) > 100 FROM one WHERE version > 1');
 $node->safe_psql('postgres', 'REPACK (CONCURRENTLY) one');
-stop_pgbench($writer);
+stop_pgbench($writer, \my $worked);
 is( $node->safe_psql('postgres', <<'SQL'), '3000', 'no change of two tables is lost');
 SELECT count(*) FROM one JOIN other USING (id, version)
 SQL
