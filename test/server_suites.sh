@@ -17,7 +17,7 @@
 # The last line is "N passed, N failed[, N skipped]". Everything is written to
 # a scratch folder, removed unless a test failed or KEEP=1 is set. Differences
 # found are in its folder "differences", to be copied to expected_differences
-# once they are explained.
+# once they are explained; there, name.19.diff is that of PostgreSQL 19.
 #
 # By environment:
 #
@@ -242,8 +242,10 @@ compare_test()
 	local heap=$SCRATCH/heap/$suite/results/$name.out
 	local vecseg=$SCRATCH/vecseg/$suite/results/$name.out
 	local found=$SCRATCH/differences/$suite/$name.diff
-	local expected=$EXPECTED/$suite/$name.diff
+	local expected
 
+	expected=$EXPECTED/$suite/$name.$(server_major).diff
+	[[ -f $expected ]] || expected=$EXPECTED/$suite/$name.diff
 	if [[ ! -s $heap || ! -s $vecseg ]]; then
 		fail "$suite/$name did not run"
 		return

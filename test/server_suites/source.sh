@@ -3,7 +3,8 @@
 #
 #   obtain_suites FOLDER    copies src/test/{regress,isolation,recovery,
 #                           subscription} there, and builds what they need:
-#                           libraries in FOLDER/lib, and FOLDER/psql/psql
+#                           libraries in FOLDER/lib, and FOLDER/psql/psql if
+#                           the server's own is of another version
 #   obtain_pgvector FOLDER  copies pgvector's SQL scripts to FOLDER/pgvector, its
 #                           TAP tests to FOLDER/pgvector_tap
 #
@@ -12,6 +13,12 @@
 # ones instead.
 
 SUITES="regress isolation recovery subscription"
+
+# The server's major version
+server_major()
+{
+	"$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/'
+}
 
 # The system's package sources with source packages enabled, in a folder of
 # their own: nothing of the system's configuration or state is changed.
@@ -137,7 +144,7 @@ obtain_suites()
 {
 	local to=$1 major source=${PG_SOURCE:-} suite
 
-	major=$("$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
+	major=$(server_major)
 	if [[ -z $source ]]; then
 		say "downloading the source of PostgreSQL $major"
 		quietly "$SCRATCH/source.log" download_source "$SCRATCH/source" \
@@ -151,14 +158,16 @@ obtain_suites()
 		cp -R "$source/src/test/$suite" "$to"
 	done
 	build_libraries "$source" "$to/lib"
-	build_psql "$source" "$to/psql"
+	if [[ ! "$("$BINDIR/psql" --version) " == *") $(source_version "$source") "* ]]; then
+		build_psql "$source" "$to/psql"
+	fi
 }
 
 obtain_pgvector()
 {
 	local to=$1 major source=${PGVECTOR_SOURCE:-}
 
-	major=$("$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
+	major=$(server_major)
 	if [[ -z $source ]]; then
 		say "downloading the source of pgvector"
 		quietly "$SCRATCH/pgvector.log" download_source "$SCRATCH/pgvector" \
