@@ -308,6 +308,16 @@ touch_mapped(VecsegStore *store, const ReaderValue *value)
 	}
 }
 
+/*
+ * Will mapped pages be read from end to end, one after the other?  Then the
+ * processor fetches them by itself, and better.
+ */
+static bool
+reads_whole_pages(const VecsegReader *reader)
+{
+	return reader->checksums && reader->part == VECSEG_READ_IN_ORDER;
+}
+
 uint64
 vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
 {
@@ -354,7 +364,8 @@ vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
 	{
 		count_bytes(reader, value, 0);
 		value->state = VALUE_MAPPED;
-		touch_mapped(store, value);
+		if (!reads_whole_pages(reader))
+			touch_mapped(store, value);
 	}
 	return number;
 }
