@@ -131,6 +131,10 @@ typedef const VacuumParams VecsegVacuumParams;
 
 #define VECSEG_BUFFER_STATE(desc) pg_atomic_read_u64(&(desc)->state)
 
+/* What a scan may tell the table's access method when it begins */
+#define VECSEG_SCAN_FLAGS(scan_state) \
+	(ScanRelIsReadOnly(scan_state) ? SO_HINT_REL_READ_ONLY : SO_NONE)
+
 #else
 
 #define VECSEG_CID_AND_OPTIONS CommandId cid
@@ -152,6 +156,8 @@ typedef VacuumParams VecsegVacuumParams;
 
 #define VECSEG_USELESS_FOR_REPACK(buf) false
 #define VECSEG_BUFFER_STATE(desc) pg_atomic_read_u32(&(desc)->state)
+
+#define VECSEG_SCAN_FLAGS(scan_state) SO_NONE
 
 typedef Instrumentation NodeInstrumentation;
 

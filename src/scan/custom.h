@@ -99,7 +99,7 @@ typedef struct VecsegTids VecsegTids;
 extern VecsegTids *vecseg_tids_create(Relation heap, Relation index,
 									  Snapshot snapshot,
 									  ScanDirection direction,
-									  VecsegWindow *window);
+									  VecsegWindow *window, uint32 flags);
 extern void vecseg_tids_start(VecsegTids *tids, ScanKey keys, int nkeys,
 							  bool asked_order, bool eager);
 extern void vecseg_tids_start_search(VecsegTids *tids, ScanKey orderbys,

@@ -229,7 +229,8 @@ start_scan(VecsegScanState *state)
 			state->window = vecseg_window_create(
 				rel, state->columns, expects_most(state), &state->counters);
 		state->tids = vecseg_tids_create(rel, state->index, estate->es_snapshot,
-										 state->info.direction, state->window);
+										 state->info.direction, state->window,
+										 VECSEG_SCAN_FLAGS(&state->css.ss));
 	}
 	start_tids(state);
 	if (state->window != NULL && state->info.expected > 0)

@@ -57,10 +57,13 @@
 #define MAX_KEY_BATCH 16384
 #define MAX_SEARCH_BATCH 64
 
-/* window: for what the addresses are wanted; may be NULL. */
+/*
+ * window: for what the addresses are wanted; may be NULL.
+ * flags: of index_beginscan(), SO_HINT_...
+ */
 VecsegTids *
 vecseg_tids_create(Relation heap, Relation index, Snapshot snapshot,
-				   ScanDirection direction, VecsegWindow *window)
+				   ScanDirection direction, VecsegWindow *window, uint32 flags)
 {
 	VecsegTids *tids = palloc0(sizeof(VecsegTids));
 
@@ -70,6 +73,7 @@ vecseg_tids_create(Relation heap, Relation index, Snapshot snapshot,
 	tids->snapshot = snapshot;
 	tids->direction = direction;
 	tids->window = window;
+	tids->flags = flags;
 	tids->prefetch =
 		get_tablespace_io_concurrency(heap->rd_rel->reltablespace) > 0;
 	tids->heap_pages = vecseg_pages_create(heap);
@@ -90,7 +94,7 @@ begin_index_scan(VecsegTids *tids, int nkeys, int norderbys)
 	if (tids->scan != NULL)
 		index_endscan(tids->scan);
 	tids->scan = index_beginscan(tids->heap, tids->index, tids->snapshot, NULL,
-								 nkeys, norderbys, SO_NONE);
+								 nkeys, norderbys, tids->flags);
 }
 
 static int

@@ -49,6 +49,7 @@ struct VecsegTids
 	Relation index;
 	Snapshot snapshot;
 	VecsegWindow *window; /* its reads are kept going; may be NULL */
+	uint32 flags;		  /* of index_beginscan() */
 	IndexScanDesc scan;	  /* NULL before the first start */
 	ScanDirection direction;
 	bool prefetch;

@@ -408,6 +408,23 @@ foreach my $method ('auto', 'sync')
 }
 
 check_store($node, 'items');
+
+# What a Vecseg Scan finds visible to all is noted, as by an index scan.
+SKIP:
+{
+	skip 'PostgreSQL 19 and later note it while reading', 1
+	  if $node->pg_version->major < 19;
+	create_table($node, 'fresh');
+	fill_table($node, 'fresh', 1, 1000, dims => 100);
+	$node->safe_psql('postgres',
+		'CREATE EXTENSION pg_visibility; '
+		  . 'SELECT count(embedding[1]) FROM vecseg_retrieve(NULL::fresh, '
+		  . 'ARRAY(SELECT generate_series(1::bigint, 1000)))');
+	cmp_ok(
+		$node->safe_psql('postgres',
+			q{SELECT all_visible FROM pg_visibility_map_summary('fresh')}),
+		'>', 3, 'pages visible to all are noted');
+}
 server_log_is_clean($node);
 $node->stop;
 done_testing();
