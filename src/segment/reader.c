@@ -84,6 +84,9 @@
  * many are read as there are, the cache does not hold them after all, and reads
  * become narrow.
  *
+ * In another order each page is come to several times, so it is read past the page
+ * cache only if that could not hold most of the pages until then.
+ *
  * Values here and there, out of more than twice what the page cache can hold,
  * are unlikely to be found there again, and reading them through it takes more
  * processor time than reading them past it.  But some may be wanted often:
@@ -102,7 +105,7 @@ choose_way(VecsegReader *reader)
 			size > memory / 4 ||
 			(size > memory / 64 && !vecseg_stats_scanned_lately(reader->rel));
 	else if (reader->part == VECSEG_READ_MOST)
-		reader->direct = size > memory / 2;
+		reader->direct = size > memory;
 	else
 		reader->direct = reader->admits = size > memory * 2;
 }
