@@ -69,6 +69,7 @@ our @EXPORT = qw(
   server_log_is_clean
   wrong_vectors
   toast_file
+  overwrite
   cached_bytes
   drop_os_cache
   wait_until_cold
@@ -652,6 +653,28 @@ sub toast_file
 	  . $node->safe_psql($database // 'postgres',
 		'SELECT pg_relation_filepath(reltoastrelid) FROM pg_class '
 		  . "WHERE oid = '$table'::regclass");
+}
+
+=pod
+
+=item overwrite($file, $offset, $bytes)
+
+Write bytes into a file; returns what was there.
+
+=cut
+
+sub overwrite
+{
+	my ($file, $offset, $bytes) = @_;
+	my $old;
+
+	open my $fh, '+<:raw', $file or die "could not open $file: $!";
+	seek $fh, $offset, 0;
+	read $fh, $old, length $bytes;
+	seek $fh, $offset, 0;
+	print $fh $bytes;
+	close $fh or die "could not write $file: $!";
+	return $old;
 }
 
 =pod

@@ -12,21 +12,6 @@ my $rows = 2000;
 my $block_size = 8192;
 my $array_header = 24;	# varlena header, and that of an array of one dimension
 
-# Write bytes into a file; returns what was there.
-sub overwrite
-{
-	my ($file, $offset, $bytes) = @_;
-	my $old;
-
-	open my $fh, '+<:raw', $file or die "could not open $file: $!";
-	seek $fh, $offset, 0;
-	read $fh, $old, length $bytes;
-	seek $fh, $offset, 0;
-	print $fh $bytes;
-	close $fh or die "could not write $file: $!";
-	return $old;
-}
-
 sub new_node
 {
 	my ($name, $checksums) = @_;

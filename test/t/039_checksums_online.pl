@@ -73,26 +73,20 @@ SQL
 	return;
 }
 
-# Change one byte of a vector in the file, which the server has not in its buffers;
+# Change an element of a vector in the file, which the server has not in its buffers;
 # returns the block.
 sub damage
 {
 	my $file = toast_file($node, 'damaged');
 	my $block = $node->safe_psql('postgres',
 		q{SELECT first_block + 5 FROM vecseg_segments('damaged') ORDER BY used DESC LIMIT 1});
-	my $byte;
 
 	$node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION pg_buffercache;
 CHECKPOINT;
 SELECT pg_buffercache_evict_relation(reltoastrelid) FROM pg_class WHERE relname = 'damaged';
 SQL
-	open my $fh, '+<:raw', $file or die "could not open $file: $!";
-	seek $fh, $block * 8192 + 4000, 0;
-	read $fh, $byte, 1;
-	seek $fh, $block * 8192 + 4000, 0;
-	print $fh chr(255 - ord $byte);
-	close $fh or die "could not write $file: $!";
+	overwrite($file, $block * 8192 + 4000, "\xff\xff\xff\xff");
 	return $block;
 }
 

@@ -88,10 +88,7 @@ foreach my $change (
 		my ($file, $format) = @_;
 
 		$old->stop;
-		open my $fh, '+<:raw', $file or die "could not open $file: $!";
-		sysseek $fh, 8186, 0;
-		syswrite $fh, chr $format;
-		close $fh;
+		overwrite($file, 8186, chr $format);
 		$old->start;
 	};
 
