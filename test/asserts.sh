@@ -23,11 +23,6 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$REPO/test/server_suites/source.sh"
 
-major_version()
-{
-	"$(find_pg_config)" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/'
-}
-
 # What configure is told. Frame pointers are for the sanitizers' stack traces.
 configure_options()
 {
@@ -104,7 +99,7 @@ main()
 
 	umask 022
 	"$REPO/test/setup.sh"
-	[[ -n $version ]] || version=$(major_version)
+	[[ -n $version ]] || version=$(major_version "$(find_pg_config)")
 	if [[ -n ${SANITIZE:-} ]]; then
 		kind=sanitize
 		sanitizer_options

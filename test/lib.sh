@@ -63,6 +63,12 @@ has_headers()
 	[[ -f $("$1" --pgxs 2>/dev/null) ]]
 }
 
+# The major version of a pg_config
+major_version()
+{
+	"$1" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/'
+}
+
 # The pg_config to use: the one asked for, else the first that is complete.
 find_pg_config()
 {

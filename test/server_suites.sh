@@ -242,9 +242,8 @@ compare_test()
 	local heap=$SCRATCH/heap/$suite/results/$name.out
 	local vecseg=$SCRATCH/vecseg/$suite/results/$name.out
 	local found=$SCRATCH/differences/$suite/$name.diff
-	local expected
+	local expected=$EXPECTED/$suite/$name.$MAJOR.diff
 
-	expected=$EXPECTED/$suite/$name.$(server_major).diff
 	[[ -f $expected ]] || expected=$EXPECTED/$suite/$name.diff
 	if [[ ! -s $heap || ! -s $vecseg ]]; then
 		fail "$suite/$name did not run"
@@ -336,6 +335,7 @@ main()
 	make_scratch vecseg-suites
 	prepare
 	SUITES_DIR=$SCRATCH/suites
+	MAJOR=$(major_version "$PG_CONFIG")
 	mkdir "$SCRATCH/tmp" "$SUITES_DIR"
 	if [[ " ${suites[*]} " =~ \ (regress|isolation|recovery|subscription)\  ]]; then
 		obtain_suites "$SUITES_DIR"

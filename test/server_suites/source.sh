@@ -14,12 +14,6 @@
 
 SUITES="regress isolation recovery subscription"
 
-# The server's major version
-server_major()
-{
-	"$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/'
-}
-
 # The system's package sources with source packages enabled, in a folder of
 # their own: nothing of the system's configuration or state is changed.
 private_apt_sources()
@@ -144,7 +138,7 @@ obtain_suites()
 {
 	local to=$1 major source=${PG_SOURCE:-} suite
 
-	major=$(server_major)
+	major=$(major_version "$PG_CONFIG")
 	if [[ -z $source ]]; then
 		say "downloading the source of PostgreSQL $major"
 		quietly "$SCRATCH/source.log" download_source "$SCRATCH/source" \
@@ -167,7 +161,7 @@ obtain_pgvector()
 {
 	local to=$1 major source=${PGVECTOR_SOURCE:-}
 
-	major=$(server_major)
+	major=$(major_version "$PG_CONFIG")
 	if [[ -z $source ]]; then
 		say "downloading the source of pgvector"
 		quietly "$SCRATCH/pgvector.log" download_source "$SCRATCH/pgvector" \
