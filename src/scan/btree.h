@@ -52,9 +52,9 @@ extern void vecseg_lookup_unpin(VecsegLookup *lookup);
 
 /* ---- touch.c ---- */
 
-extern Buffer vecseg_touch_leaf(Relation index, BlockNumber block);
+extern void vecseg_touch_leaf(Buffer buffer);
 extern void vecseg_touch_leaf_items(Buffer buffer);
-extern Buffer vecseg_touch_heap_page(Relation heap, ItemPointer tid);
+extern void vecseg_touch_heap_page(Buffer buffer, ItemPointer tid);
 extern void vecseg_touch_row(Buffer buffer, ItemPointer tid);
 
 #endif /* VECSEG_BTREE_H */

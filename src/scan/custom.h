@@ -58,7 +58,7 @@ typedef struct VecsegKeySet
 	int *positions; /* where in the array each comes first, from 1 */
 } VecsegKeySet;
 
-extern VecsegKeySet *vecseg_keys_make(ArrayType *array, FmgrInfo *compare,
+extern VecsegKeySet *vecseg_keys_make(ArrayType *array, Oid opfamily, Oid type,
 									  Oid collation);
 extern int *vecseg_keys_in_order_of_position(const VecsegKeySet *keys);
 
@@ -80,7 +80,7 @@ extern void vecseg_watch_note(VecsegPageWatch *watch, instr_time start);
 typedef struct VecsegPages VecsegPages;
 
 extern VecsegPages *vecseg_pages_create(Relation rel);
-extern void vecseg_pages_add(VecsegPages *pages, BlockNumber block);
+extern Buffer vecseg_pages_want(VecsegPages *pages, BlockNumber block);
 extern void vecseg_pages_prefetch(VecsegPages *pages);
 
 /* ---- prefetch.c ---- */

@@ -39,6 +39,8 @@
 struct VecsegPages
 {
 	Relation rel;
+	BlockNumber last;	/* wanted, and ... */
+	Buffer last_buffer; /* ... its buffer */
 	int nblocks;
 	int max_blocks;
 	BlockNumber *blocks; /* to be asked for */
@@ -50,17 +52,27 @@ vecseg_pages_create(Relation rel)
 	VecsegPages *pages = palloc(sizeof(VecsegPages));
 
 	pages->rel = rel;
+	pages->last = InvalidBlockNumber;
+	pages->last_buffer = InvalidBuffer;
 	pages->nblocks = 0;
 	pages->max_blocks = 64;
 	pages->blocks = palloc(pages->max_blocks * sizeof(BlockNumber));
 	return pages;
 }
 
-void
-vecseg_pages_add(VecsegPages *pages, BlockNumber block)
+/*
+ * A page will be needed: have it asked for, unless it is in a shared buffer,
+ * which is returned then as by vecseg_read_recent().
+ */
+Buffer
+vecseg_pages_want(VecsegPages *pages, BlockNumber block)
 {
-	if (pages->nblocks > 0 && pages->blocks[pages->nblocks - 1] == block)
-		return;
+	if (block == pages->last)
+		return pages->last_buffer;
+	pages->last = block;
+	pages->last_buffer = vecseg_read_recent(pages->rel, block);
+	if (BufferIsValid(pages->last_buffer))
+		return pages->last_buffer;
 	if (pages->nblocks == pages->max_blocks)
 	{
 		pages->max_blocks *= 2;
@@ -68,6 +80,7 @@ vecseg_pages_add(VecsegPages *pages, BlockNumber block)
 			repalloc(pages->blocks, pages->max_blocks * sizeof(BlockNumber));
 	}
 	pages->blocks[pages->nblocks++] = block;
+	return InvalidBuffer;
 }
 
 static void
@@ -88,7 +101,7 @@ compare_blocks(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Leave those that are not in shared buffers, each once, ascending. */
+/* Leave each of them once, ascending. */
 static void
 reduce(VecsegPages *pages)
 {
@@ -101,9 +114,8 @@ reduce(VecsegPages *pages)
 	{
 		BlockNumber block = pages->blocks[i];
 
-		if (block == last || vecseg_read_is_buffered(pages->rel, block))
-			continue;
-		pages->blocks[n++] = last = block;
+		if (block != last)
+			pages->blocks[n++] = last = block;
 	}
 	pages->nblocks = n;
 }
@@ -169,7 +181,7 @@ prefetch_runs(VecsegPages *pages)
 		CloseTransientFile(fd);
 }
 
-/* Ask for the pages that were added. */
+/* Ask for the pages that are wanted. */
 void
 vecseg_pages_prefetch(VecsegPages *pages)
 {

@@ -51,6 +51,7 @@
 
 #include "compat.h"
 #include "scan/tids.h"
+#include "segment/read.h"
 
 /* Addresses in a batch at most: from a range, for the keys of an array, ... */
 #define MAX_RANGE_BATCH 1024
@@ -279,7 +280,7 @@ prefetch_heap(VecsegTids *tids)
 			continue;
 		tids->heap_block = block;
 		if (vecseg_watch_wants_prefetch(&tids->heap_watch, &address->timed))
-			vecseg_pages_add(tids->heap_pages, block);
+			address->buffer = vecseg_pages_want(tids->heap_pages, block);
 	}
 	vecseg_pages_prefetch(tids->heap_pages);
 }
@@ -296,13 +297,14 @@ touch_rows(VecsegTids *tids)
 	for (; tids->rows_touched < until; tids->rows_touched++)
 	{
 		VecsegAddress *address = &next[tids->rows_touched];
+		BlockNumber block = ItemPointerGetBlockNumber(&address->tid);
 
 		if (tids->rows_touched > 0 &&
-			ItemPointerGetBlockNumber(&address[-1].tid) ==
-				ItemPointerGetBlockNumber(&address->tid))
+			ItemPointerGetBlockNumber(&address[-1].tid) == block)
 			address->buffer = address[-1].buffer;
-		else
-			address->buffer = vecseg_touch_heap_page(tids->heap, &address->tid);
+		else if (!BufferIsValid(address->buffer))
+			address->buffer = vecseg_read_recent(tids->heap, block);
+		vecseg_touch_heap_page(address->buffer, &address->tid);
 	}
 	if (tids->rows_touched > TOUCH_SECOND)
 		vecseg_touch_row(next[TOUCH_SECOND].buffer, &next[TOUCH_SECOND].tid);

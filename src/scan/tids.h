@@ -31,7 +31,7 @@ typedef struct VecsegAddress
 	ItemPointerData tid;
 	bool timed;	   /* the watch wants to know how long it takes */
 	int position;  /* of its key in the array, if in the array's order */
-	Buffer buffer; /* that the page seems to be in, once touched */
+	Buffer buffer; /* that the page seems to be in, once looked for */
 } VecsegAddress;
 
 /* What is known of one of an array's keys */

@@ -17,6 +17,7 @@
 #include "utils/rel.h"
 
 #include "scan/tids.h"
+#include "segment/read.h"
 
 /* Does the index have its first column's values in descending order? */
 static bool
@@ -40,15 +41,10 @@ use_array(VecsegTids *tids, ScanKey array_key, bool asked_order)
 	Oid opfamily = tids->index->rd_opfamily[0];
 	Oid type = OidIsValid(array_key->sk_subtype) ? array_key->sk_subtype
 												 : tids->index->rd_opcintype[0];
-	Oid function = get_opfamily_proc(opfamily, type, type, BTORDER_PROC);
-	FmgrInfo compare;
 	int i;
 
-	if (!OidIsValid(function))
-		elog(ERROR, "missing support function %d(%u,%u) in opfamily %u",
-			 BTORDER_PROC, type, type, opfamily);
-	fmgr_info(function, &compare);
-	tids->set = vecseg_keys_make(array, &compare, array_key->sk_collation);
+	tids->set =
+		vecseg_keys_make(array, opfamily, type, array_key->sk_collation);
 	if (asked_order)
 		tids->asked = vecseg_keys_in_order_of_position(tids->set);
 	array_key->sk_flags &= ~SK_SEARCHARRAY;
@@ -213,7 +209,7 @@ want_leaf(VecsegTids *tids, int key)
 		vecseg_window_keep_reading(tids->window);
 	leaf = find_leaf(tids, key);
 	if (BlockNumberIsValid(leaf->block))
-		vecseg_pages_add(tids->leaf_pages, leaf->block);
+		leaf->buffer = vecseg_pages_want(tids->leaf_pages, leaf->block);
 }
 
 /* The key to be processed as the i-th: of these, or in index order if NULL */
@@ -242,9 +238,13 @@ touch_leaves(VecsegTids *tids, const int *keys, int next, int end)
 			i == 0 ? NULL : &tids->states[key_number(tids, keys, i - 1)].leaf;
 
 		if (previous != NULL && previous->block == leaf->block)
+		{
 			leaf->buffer = previous->buffer;
-		else if (BlockNumberIsValid(leaf->block))
-			leaf->buffer = vecseg_touch_leaf(tids->index, leaf->block);
+			continue;
+		}
+		if (!BufferIsValid(leaf->buffer) && BlockNumberIsValid(leaf->block))
+			leaf->buffer = vecseg_read_recent(tids->index, leaf->block);
+		vecseg_touch_leaf(leaf->buffer);
 	}
 	if (next + TOUCH_SECOND < tids->keys_touched)
 	{

@@ -44,39 +44,21 @@ item_address(Page page, OffsetNumber offset)
 	return (const char *) page + ItemIdGetOffset(pointer) % BLCKSZ;
 }
 
-/* The buffer that a block is in, its descriptor and page header fetched */
-static Buffer
-touch_buffer(Relation rel, BlockNumber block)
-{
-	Buffer buffer = vecseg_read_recent(rel, block);
-
-	if (BufferIsValid(buffer))
-	{
-		__builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
-		vecseg_touch_bytes(BufferGetPage(buffer), SizeOfPageHeaderData);
-	}
-	return buffer;
-}
-
 /*
- * First step for a leaf page of a btree: find its buffer, if it is in any, and
- * fetch what tells where its items are.
+ * First step for a leaf page of a btree, in this buffer if in any: fetch what
+ * tells where its items are.
  */
-Buffer
-vecseg_touch_leaf(Relation index, BlockNumber block)
+void
+vecseg_touch_leaf(Buffer buffer)
 {
-	Buffer buffer = touch_buffer(index, block);
+	const char *page;
 
-	if (BufferIsValid(buffer))
-	{
-		const char *page = BufferGetPage(buffer);
-
-		vecseg_touch_bytes(page + VECSEG_LINE_BYTES,
-						   LEAF_POINTER_BYTES - VECSEG_LINE_BYTES);
-		vecseg_touch_bytes(page + BLCKSZ - MAXALIGN(sizeof(BTPageOpaqueData)),
-						   1);
-	}
-	return buffer;
+	if (!BufferIsValid(buffer))
+		return;
+	page = BufferGetPage(buffer);
+	__builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
+	vecseg_touch_bytes(page, LEAF_POINTER_BYTES);
+	vecseg_touch_bytes(page + BLCKSZ - MAXALIGN(sizeof(BTPageOpaqueData)), 1);
 }
 
 /* Second step: fetch the items that a search will compare with first. */
@@ -97,18 +79,20 @@ vecseg_touch_leaf_items(Buffer buffer)
 }
 
 /*
- * First step for a row: find the buffer of its page, if it is in any, and fetch
- * the row's line pointer.
+ * First step for a row: fetch its line pointer, and what else of its page is
+ * looked at.
  */
-Buffer
-vecseg_touch_heap_page(Relation heap, ItemPointer tid)
+void
+vecseg_touch_heap_page(Buffer buffer, ItemPointer tid)
 {
-	Buffer buffer = touch_buffer(heap, ItemPointerGetBlockNumber(tid));
+	Page page;
 
-	if (BufferIsValid(buffer))
-		__builtin_prefetch(PageGetItemId(BufferGetPage(buffer),
-										 ItemPointerGetOffsetNumber(tid)));
-	return buffer;
+	if (!BufferIsValid(buffer))
+		return;
+	page = BufferGetPage(buffer);
+	__builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
+	vecseg_touch_bytes(page, SizeOfPageHeaderData);
+	__builtin_prefetch(PageGetItemId(page, ItemPointerGetOffsetNumber(tid)));
 }
 
 /* Second step: fetch the row. */
