@@ -135,6 +135,13 @@ typedef const VacuumParams VecsegVacuumParams;
 #define VECSEG_SCAN_FLAGS(scan_state) \
 	(ScanRelIsReadOnly(scan_state) ? SO_HINT_REL_READ_ONLY : SO_NONE)
 
+/* What heapam does with the page that xs_cbuf of an IndexFetchHeapData pins */
+#define VECSEG_SET_FETCHED_BLOCK(fetch, block) ((fetch)->xs_blk = (block))
+#define VECSEG_PRUNE_FETCHED(fetch)                                     \
+	heap_page_prune_opt((fetch)->xs_base.rel, (fetch)->xs_cbuf,         \
+						&(fetch)->xs_vmbuffer,                          \
+						(fetch)->xs_base.flags & SO_HINT_REL_READ_ONLY)
+
 #else
 
 #define VECSEG_CID_AND_OPTIONS CommandId cid
@@ -158,6 +165,10 @@ typedef VacuumParams VecsegVacuumParams;
 #define VECSEG_BUFFER_STATE(desc) pg_atomic_read_u32(&(desc)->state)
 
 #define VECSEG_SCAN_FLAGS(scan_state) SO_NONE
+
+#define VECSEG_SET_FETCHED_BLOCK(fetch, block) ((void) (block))
+#define VECSEG_PRUNE_FETCHED(fetch) \
+	heap_page_prune_opt((fetch)->xs_base.rel, (fetch)->xs_cbuf)
 
 typedef Instrumentation NodeInstrumentation;
 

@@ -188,10 +188,10 @@ vecseg_keys_in_order_of_position(const VecsegKeySet *keys)
 /* What a call site of vecseg_position keeps from call to call */
 typedef struct PositionState
 {
-	Oid opfamily;		  /* of the key's type, ... */
-	Oid element_type;	  /* ... for elements of this one */
-	FmgrInfo compare_key; /* with an element */
-	bool stable;		  /* the array is the same in each call */
+	Oid opfamily;		   /* of the key's type, ... */
+	Oid element_type;	   /* ... for elements of this one */
+	FmgrInfo compare_key;  /* with an element */
+	bool stable;		   /* the array is the same in each call */
 	ArrayType *array;	   /* copy of the array of the last call */
 	VecsegKeySet *keys;	   /* of that array */
 	MemoryContext context; /* holds the two */
@@ -270,9 +270,8 @@ remember_array(PositionState *state, Datum array, Oid collation)
 	MemoryContextReset(state->context);
 	oldcontext = MemoryContextSwitchTo(state->context);
 	state->array = DatumGetArrayTypePCopy(array);
-	state->keys =
-		vecseg_keys_make(state->array, state->opfamily, state->element_type,
-						 collation);
+	state->keys = vecseg_keys_make(state->array, state->opfamily,
+								   state->element_type, collation);
 	MemoryContextSwitchTo(oldcontext);
 }
 
@@ -311,9 +310,9 @@ vecseg_position(PG_FUNCTION_ARGS)
 	while (low < high)
 	{
 		int middle = low + (high - low) / 2;
-		int result = DatumGetInt32(FunctionCall2Coll(
-			&state->compare_key, PG_GET_COLLATION(), key,
-			state->keys->values[middle]));
+		int result = DatumGetInt32(
+			FunctionCall2Coll(&state->compare_key, PG_GET_COLLATION(), key,
+							  state->keys->values[middle]));
 
 		if (result == 0)
 			PG_RETURN_INT32(state->keys->positions[middle]);

@@ -40,6 +40,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/nbtree.h"
 #include "access/relscan.h"
 #include "access/tableam.h"
@@ -310,6 +311,29 @@ touch_rows(VecsegTids *tids)
 		vecseg_touch_row(next[TOUCH_SECOND].buffer, &next[TOUCH_SECOND].tid);
 }
 
+/*
+ * Pin the page of a row, which was in this buffer of late, so that heapam need
+ * not look for it in the buffer table: as it does itself, by pruning the page
+ * when it is new.
+ */
+static void
+pin_row_page(VecsegTids *tids, BlockNumber block, Buffer recent)
+{
+	IndexFetchHeapData *fetch = (IndexFetchHeapData *) tids->scan->xs_heapfetch;
+
+	if (BufferIsValid(fetch->xs_cbuf))
+	{
+		if (BufferGetBlockNumber(fetch->xs_cbuf) == block)
+			return;
+		ReleaseBuffer(fetch->xs_cbuf);
+		fetch->xs_cbuf = InvalidBuffer;
+	}
+	VECSEG_SET_FETCHED_BLOCK(fetch, InvalidBlockNumber);
+	fetch->xs_cbuf = vecseg_read_pin_recent(tids->heap, block, recent);
+	VECSEG_SET_FETCHED_BLOCK(fetch, block);
+	VECSEG_PRUNE_FETCHED(fetch);
+}
+
 /* Take the next batch from the index. */
 static void
 load(VecsegTids *tids)
@@ -365,6 +389,9 @@ vecseg_tids_fetch(VecsegTids *tids, TupleTableSlot *slot, bool *visible,
 	*position = address.position;
 	if (address.timed)
 		INSTR_TIME_SET_CURRENT(start);
+	if (BufferIsValid(address.buffer))
+		pin_row_page(tids, ItemPointerGetBlockNumber(&address.tid),
+					 address.buffer);
 	*visible = table_index_fetch_tuple(tids->scan->xs_heapfetch, &address.tid,
 									   tids->snapshot, slot, &call_again, NULL);
 	if (address.timed)

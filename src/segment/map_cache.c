@@ -25,9 +25,13 @@
 /* Pages of which cachestat() is asked rather than mincore() */
 #define CACHESTAT_PAGES 16
 
-/* Answers of vecseg_map_resident() before it is asked more seldom, and then */
+/*
+ * So many equal answers of vecseg_map_resident() in succession, and it is asked
+ * more seldom: for one value in a quarter of their number, which is counted up
+ * to this
+ */
 #define SAMPLE_SURE 64
-#define SAMPLE_EVERY 16
+#define SAMPLE_MOST 256
 
 /* Blocks that the kernel maps at a fault, by default: 64 kB */
 #define FAULT_AROUND_BLOCKS ((64 * 1024) / BLCKSZ)
@@ -119,8 +123,15 @@ note_answer(VecsegResidency *sample, bool resident)
 {
 	sample->skipped = 0;
 	sample->same =
-		resident == sample->resident ? Min(sample->same + 1, SAMPLE_SURE) : 0;
+		resident == sample->resident ? Min(sample->same + 1, SAMPLE_MOST) : 0;
 	sample->resident = resident;
+}
+
+/* Is it a value for which the last answer will do? */
+static bool
+is_skipped(VecsegResidency *sample)
+{
+	return sample->same >= SAMPLE_SURE && ++sample->skipped < sample->same / 4;
 }
 
 /*
@@ -133,7 +144,7 @@ vecseg_map_sample(VecsegResidency *sample, VecsegMap *map, BlockNumber block,
 {
 	bool resident;
 
-	if (sample->same >= SAMPLE_SURE && ++sample->skipped < SAMPLE_EVERY)
+	if (is_skipped(sample))
 		return sample->resident;
 	resident = block / RELSEG_SIZE == (block + nblocks - 1) / RELSEG_SIZE &&
 			   vecseg_map_resident(map, block, nblocks);
@@ -174,8 +185,7 @@ vecseg_map_read_cached(VecsegResidency *sample, VecsegMap *map,
 	ssize_t got;
 	int i;
 
-	if (sample->same >= SAMPLE_SURE && !sample->resident &&
-		++sample->skipped < SAMPLE_EVERY)
+	if (!sample->resident && is_skipped(sample))
 		return false;
 	window = vecseg_map_window(map, block);
 	if (window == NULL ||
