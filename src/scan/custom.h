@@ -58,7 +58,7 @@ typedef struct VecsegKeySet
 	int *positions; /* where in the array each comes first, from 1 */
 } VecsegKeySet;
 
-extern VecsegKeySet *vecseg_keys_make(ArrayType *array, Oid opfamily, Oid type,
+extern VecsegKeySet *vecseg_keys_make(ArrayType *array, FmgrInfo *compare,
 									  Oid collation);
 extern int *vecseg_keys_in_order_of_position(const VecsegKeySet *keys);
 

@@ -23,7 +23,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/sortsupport.h"
 
 #include "scan/custom.h"
 
@@ -31,53 +30,21 @@ PG_FUNCTION_INFO_V1(vecseg_position);
 
 typedef struct Element
 {
-	Datum abbreviated; /* the value, or what stands for it in comparisons */
 	Datum value;
 	int position;
 } Element;
 
-static void
-find_comparison(Oid opfamily, Oid left, Oid right, FmgrInfo *result,
-				MemoryContext context)
+typedef struct CompareContext
 {
-	Oid function = get_opfamily_proc(opfamily, left, right, BTORDER_PROC);
-
-	if (!OidIsValid(function))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("could not identify a comparison of types %s and %s",
-						format_type_be(left), format_type_be(right))));
-	fmgr_info_cxt(function, result, context);
-}
-
-/* How a btree operator family compares values of a type, many of them */
-static SortSupport
-make_sort(Oid opfamily, Oid type, Oid collation)
-{
-	SortSupport sort = palloc0(sizeof(SortSupportData));
-	Oid prepare = get_opfamily_proc(opfamily, type, type, BTSORTSUPPORT_PROC);
-
-	sort->ssup_cxt = CurrentMemoryContext;
-	sort->ssup_collation = collation;
-	sort->abbreviate = true;
-	if (OidIsValid(prepare))
-		OidFunctionCall1(prepare, PointerGetDatum(sort));
-	if (sort->comparator == NULL)
-	{
-		FmgrInfo compare;
-
-		find_comparison(opfamily, type, type, &compare, CurrentMemoryContext);
-		PrepareSortSupportComparisonShim(compare.fn_oid, sort);
-	}
-	return sort;
-}
+	FmgrInfo *compare;
+	Oid collation;
+} CompareContext;
 
 static int
-compare_values(SortSupport sort, Datum a, Datum b)
+compare_values(const CompareContext *context, Datum a, Datum b)
 {
-	return sort->abbrev_converter == NULL
-			   ? sort->comparator(a, b, sort)
-			   : sort->abbrev_full_comparator(a, b, sort);
+	return DatumGetInt32(
+		FunctionCall2Coll(context->compare, context->collation, a, b));
 }
 
 static int
@@ -85,19 +52,17 @@ compare_elements(const void *a, const void *b, void *arg)
 {
 	const Element *left = (const Element *) a;
 	const Element *right = (const Element *) b;
-	SortSupport sort = (SortSupport) arg;
-	int result = sort->comparator(left->abbreviated, right->abbreviated, sort);
+	int result =
+		compare_values((CompareContext *) arg, left->value, right->value);
 
-	if (result == 0 && sort->abbrev_converter != NULL)
-		result = compare_values(sort, left->value, right->value);
-	if (result == 0)
-		result = left->position < right->position ? -1 : 1;
-	return result;
+	if (result != 0)
+		return result;
+	return left->position < right->position ? -1 : 1;
 }
 
 /* The elements of an array that are not null, ascending */
 static Element *
-sorted_elements(ArrayType *array, SortSupport sort, int *nelements)
+sorted_elements(ArrayType *array, CompareContext *context, int *nelements)
 {
 	Element *elements;
 	int16 typlen;
@@ -117,31 +82,27 @@ sorted_elements(ArrayType *array, SortSupport sort, int *nelements)
 	{
 		if (nulls[i])
 			continue;
-		elements[*nelements].abbreviated =
-			sort->abbrev_converter == NULL
-				? values[i]
-				: sort->abbrev_converter(values[i], sort);
 		elements[*nelements].value = values[i];
 		elements[*nelements].position = i + 1;
 		(*nelements)++;
 	}
 	pfree(values);
 	pfree(nulls);
-	qsort_arg(elements, *nelements, sizeof(Element), compare_elements, sort);
+	qsort_arg(elements, *nelements, sizeof(Element), compare_elements, context);
 	return elements;
 }
 
 /*
- * Make the set of an array's elements, of this type, as a btree operator family
- * orders them.  The set points into the array.
+ * Make the set of an array's elements.  compare: a btree's comparison of two
+ * elements.  The set points into the array.
  */
 VecsegKeySet *
-vecseg_keys_make(ArrayType *array, Oid opfamily, Oid type, Oid collation)
+vecseg_keys_make(ArrayType *array, FmgrInfo *compare, Oid collation)
 {
-	SortSupport sort = make_sort(opfamily, type, collation);
+	CompareContext context = { compare, collation };
 	VecsegKeySet *keys = palloc(sizeof(VecsegKeySet));
 	int n;
-	Element *elements = sorted_elements(array, sort, &n);
+	Element *elements = sorted_elements(array, &context, &n);
 	int i;
 
 	keys->nkeys = 0;
@@ -150,7 +111,7 @@ vecseg_keys_make(ArrayType *array, Oid opfamily, Oid type, Oid collation)
 	for (i = 0; i < n; i++)
 	{
 		if (keys->nkeys > 0 &&
-			compare_values(sort, keys->values[keys->nkeys - 1],
+			compare_values(&context, keys->values[keys->nkeys - 1],
 						   elements[i].value) == 0)
 			continue;
 		keys->values[keys->nkeys] = elements[i].value;
@@ -188,8 +149,7 @@ vecseg_keys_in_order_of_position(const VecsegKeySet *keys)
 /* What a call site of vecseg_position keeps from call to call */
 typedef struct PositionState
 {
-	Oid opfamily;		   /* of the key's type, ... */
-	Oid element_type;	   /* ... for elements of this one */
+	FmgrInfo compare_elements;
 	FmgrInfo compare_key;  /* with an element */
 	bool stable;		   /* the array is the same in each call */
 	ArrayType *array;	   /* copy of the array of the last call */
@@ -210,6 +170,20 @@ btree_family(Oid type, Oid *opfamily, Oid *opcintype)
 						format_type_be(type))));
 	*opfamily = get_opclass_family(opclass);
 	*opcintype = get_opclass_input_type(opclass);
+}
+
+static void
+find_comparison(Oid opfamily, Oid left, Oid right, FmgrInfo *result,
+				MemoryContext context)
+{
+	Oid function = get_opfamily_proc(opfamily, left, right, BTORDER_PROC);
+
+	if (!OidIsValid(function))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("could not identify a comparison of types %s and %s",
+						format_type_be(left), format_type_be(right))));
+	fmgr_info_cxt(function, result, context);
 }
 
 /*
@@ -250,8 +224,8 @@ position_state(FmgrInfo *flinfo)
 	btree_family(element_type, &element_family, &element_type);
 
 	state = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(PositionState));
-	state->opfamily = key_family;
-	state->element_type = element_type;
+	find_comparison(key_family, element_type, element_type,
+					&state->compare_elements, flinfo->fn_mcxt);
 	find_comparison(key_family, key_type, element_type, &state->compare_key,
 					flinfo->fn_mcxt);
 	state->stable = array_is_stable(flinfo);
@@ -270,8 +244,8 @@ remember_array(PositionState *state, Datum array, Oid collation)
 	MemoryContextReset(state->context);
 	oldcontext = MemoryContextSwitchTo(state->context);
 	state->array = DatumGetArrayTypePCopy(array);
-	state->keys = vecseg_keys_make(state->array, state->opfamily,
-								   state->element_type, collation);
+	state->keys =
+		vecseg_keys_make(state->array, &state->compare_elements, collation);
 	MemoryContextSwitchTo(oldcontext);
 }
 
@@ -301,6 +275,7 @@ Datum
 vecseg_position(PG_FUNCTION_ARGS)
 {
 	PositionState *state = position_state(fcinfo->flinfo);
+	CompareContext context = { &state->compare_key, PG_GET_COLLATION() };
 	Datum key = PG_GETARG_DATUM(0);
 	int low = 0;
 	int high;
@@ -310,9 +285,7 @@ vecseg_position(PG_FUNCTION_ARGS)
 	while (low < high)
 	{
 		int middle = low + (high - low) / 2;
-		int result = DatumGetInt32(
-			FunctionCall2Coll(&state->compare_key, PG_GET_COLLATION(), key,
-							  state->keys->values[middle]));
+		int result = compare_values(&context, key, state->keys->values[middle]);
 
 		if (result == 0)
 			PG_RETURN_INT32(state->keys->positions[middle]);

@@ -41,10 +41,15 @@ use_array(VecsegTids *tids, ScanKey array_key, bool asked_order)
 	Oid opfamily = tids->index->rd_opfamily[0];
 	Oid type = OidIsValid(array_key->sk_subtype) ? array_key->sk_subtype
 												 : tids->index->rd_opcintype[0];
+	Oid function = get_opfamily_proc(opfamily, type, type, BTORDER_PROC);
+	FmgrInfo compare;
 	int i;
 
-	tids->set =
-		vecseg_keys_make(array, opfamily, type, array_key->sk_collation);
+	if (!OidIsValid(function))
+		elog(ERROR, "missing support function %d(%u,%u) in opfamily %u",
+			 BTORDER_PROC, type, type, opfamily);
+	fmgr_info(function, &compare);
+	tids->set = vecseg_keys_make(array, &compare, array_key->sk_collation);
 	if (asked_order)
 		tids->asked = vecseg_keys_in_order_of_position(tids->set);
 	array_key->sk_flags &= ~SK_SEARCHARRAY;

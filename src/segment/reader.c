@@ -118,7 +118,7 @@ static bool
 may_be_wide(const VecsegReader *reader)
 {
 	return reader->part == VECSEG_READ_MOST && !reader->direct &&
-		   (uint64) reader->wide_end * BLCKSZ <= vecseg_memory_limit() / 2;
+		   (uint64) reader->wide_end * BLCKSZ <= vecseg_memory_limit();
 }
 
 /*
