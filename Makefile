@@ -7,8 +7,8 @@
 #   make demo-stop        stop and remove the demo server
 #   make test             build, install, run every test
 #   make test-regress     SQL scripts only          [REGRESS="basic types"]
-#   make test-isolation   concurrency specs only    [ISOLATION="update"]
-#   make test-tap         crash, replication, ...   [TESTS="t/003_crash.pl"]
+#   make test-isolation   concurrency specs only    [ISOLATION="merge"]
+#   make test-tap         crash, replication, ...   [TESTS="003_crash_recovery"]
 #   make test-hard        the TAP tests with longer rounds
 #   make test-matrix      the tests on several versions of PostgreSQL
 #                         [VERSIONS="17 18"]
@@ -110,7 +110,7 @@ bench-replication:
 	@test/bench/replication.sh
 
 help:
-	@sed -n 's/^#   make/  make/p' Makefile
+	@sed -n '/^#   make/,/^#$$/s/^# / /p' Makefile
 
 .PHONY: all install uninstall clean setup demo demo-stop test test-regress \
 	test-isolation test-tap test-hard test-matrix test-asserts \

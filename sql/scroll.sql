@@ -175,6 +175,36 @@ SELECT id, embedding[1] FROM vecseg_retrieve(NULL::texts, ARRAY['z', 'a']::text[
 SELECT id, embedding[1] FROM vecseg_retrieve(NULL::texts, ARRAY['z', 'a']::name[]);
 SELECT id, embedding[1] FROM vecseg_retrieve(NULL::texts, ARRAY['z', 'a']::varchar[]);
 DROP TABLE texts;
+-- the key's type takes values of another, but compares them in its own way
+CREATE TABLE padded (id char(5) PRIMARY KEY, embedding real[]) USING vecseg;
+INSERT INTO padded VALUES ('a', '{1}'), ('b', '{2}'), ('c', '{3}'), (E'b\t', '{4}');
+SELECT embedding FROM vecseg_scroll(NULL::padded, after => 'b    ', backward => true);
+SELECT embedding FROM vecseg_scroll(NULL::padded, upto => 'b    ', backward => true);
+SELECT embedding FROM vecseg_scroll(NULL::padded, after => 'b    ');
+SELECT embedding FROM vecseg_retrieve(NULL::padded, ARRAY['b', 'x', 'a    ']);
+SELECT embedding FROM vecseg_retrieve(NULL::padded, ARRAY['b', 'x', 'a    ']::varchar[]);
+EXPLAIN (COSTS OFF) SELECT * FROM vecseg_scroll(NULL::padded, 'b    ');
+SET vecseg.enable_custom_scan = off;
+SELECT embedding FROM vecseg_scroll(NULL::padded, upto => 'b    ', backward => true);
+SELECT embedding FROM vecseg_retrieve(NULL::padded, ARRAY['b', 'x', 'a    ']);
+RESET vecseg.enable_custom_scan;
+DROP TABLE padded;
+CREATE TABLE by_oid (id oid PRIMARY KEY, embedding real[]) USING vecseg;
+INSERT INTO by_oid VALUES (1, '{1}'), (4000000000, '{2}');
+SELECT embedding FROM vecseg_retrieve(NULL::by_oid, ARRAY[1, 7]);
+SELECT embedding FROM vecseg_scroll(NULL::by_oid, after => 1);
+DROP TABLE by_oid;
+-- arrays have no arrays
+CREATE TABLE by_array (id int[] PRIMARY KEY, embedding real[]) USING vecseg;
+INSERT INTO by_array VALUES ('{1,2}', '{1}'), ('{3}', '{2}');
+SELECT * FROM vecseg_scroll(NULL::by_array, after => '{1,2}'::int[]);
+SELECT * FROM vecseg_retrieve(NULL::by_array, ARRAY[1, 2]);
+SELECT * FROM vecseg_retrieve(NULL::by_array, ARRAY['{1,2}']);
+DROP TABLE by_array;
+-- what can have no primary key
+CREATE MATERIALIZED VIEW stored USING vecseg AS SELECT 1 AS id, vec(1, 1, 64) AS embedding;
+SELECT * FROM vecseg_scroll(NULL::stored);
+DROP MATERIALIZED VIEW stored;
 
 -- names that need quotes; the key not the first column; dropped columns
 CREATE SCHEMA "Odd schema";

@@ -39,14 +39,14 @@ CREATE FUNCTION vecseg_scroll(tbl anyelement,
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED
 	COST 1000 ROWS 10000;
 COMMENT ON FUNCTION vecseg_scroll(anyelement, anycompatible, anycompatible, boolean) IS
-	'rows of a vecseg table in order of its primary key, from after a key up to a key';
+	'rows of a vecseg table, named as NULL::table, in order of its primary key, from after a key up to and including a key';
 
 CREATE FUNCTION vecseg_retrieve(tbl anyelement, ids anycompatiblearray)
 	RETURNS SETOF anyelement
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED
 	COST 1000 ROWS 1000;
 COMMENT ON FUNCTION vecseg_retrieve(anyelement, anycompatiblearray) IS
-	'rows of a vecseg table by primary key, in the order of the ids';
+	'rows of a vecseg table, named as NULL::table, by primary key, in the order of the ids';
 
 CREATE FUNCTION vecseg_position(key "any", ids "any") RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;

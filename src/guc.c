@@ -56,7 +56,8 @@ vecseg_define_settings(void)
 	 */
 	DefineCustomIntVariable(
 		"vecseg.io_depth",
-		"Sets the number of reads one reader keeps in flight.", NULL,
+		"Sets the number of reads one reader keeps in flight.",
+		"More costs memory, up to 128 kB each, and makes other users of the disk wait.",
 		&vecseg_io_depth, 64, 1, 1024, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	/*
@@ -68,7 +69,8 @@ vecseg_define_settings(void)
 	 */
 	DefineCustomIntVariable(
 		"vecseg.read_ahead",
-		"Sets the memory that one reader may use for vectors read ahead.", NULL,
+		"Sets the memory that one reader may use for vectors read ahead.",
+		"More finds more neighbours to read together, less keeps the first rows quick.",
 		&vecseg_read_ahead, 8 * 1024, 256, 1024 * 1024, PGC_USERSET,
 		GUC_UNIT_KB, NULL, NULL, NULL);
 
@@ -82,7 +84,7 @@ vecseg_define_settings(void)
 	DefineCustomEnumVariable(
 		"vecseg.direct_io",
 		"Selects whether reads of vectors bypass the kernel's page cache.",
-		"auto bypasses it for a table's first scan and for one-pass reads of more than it should hold.",
+		"auto bypasses it for a table's first scan, for one-pass reads of more than it should hold, and for most single reads out of more than twice the memory.",
 		&vecseg_direct_io, VECSEG_DIRECT_AUTO, direct_io_options, PGC_USERSET,
 		0, NULL, NULL, NULL);
 

@@ -225,6 +225,24 @@ shrink_row(RowPlan *row, ValueList *list)
 		externalize(row, list, att, false);
 }
 
+/* Is there a value that has to stay in the row only by its column's storage? */
+static bool
+has_plain_value(const RowPlan *row)
+{
+	TupleDesc desc = RelationGetDescr(row->ttc.ttc_rel);
+	int i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attlen == -1 && att->attstorage == TYPSTORAGE_PLAIN &&
+			!row->ttc.ttc_isnull[i])
+			return true;
+	}
+	return false;
+}
+
 /* Raise the error for a row that no page can hold. */
 static void
 check_row_size(const RowPlan *row)
@@ -239,8 +257,10 @@ check_row_size(const RowPlan *row)
 					MaxHeapTupleSize),
 			 errdetail(
 				 "That is its size with all large values of columns that allow it stored out of line."),
-			 errhint(
-				 "Columns with STORAGE PLAIN stay in the row; ALTER TABLE ... ALTER COLUMN ... SET STORAGE EXTERNAL lets their values move out.")));
+			 has_plain_value(row)
+				 ? errhint(
+					   "Columns with STORAGE PLAIN stay in the row; ALTER TABLE ... ALTER COLUMN ... SET STORAGE EXTERNAL lets their values move out.")
+				 : 0));
 }
 
 /*

@@ -80,6 +80,7 @@
 #include "compat.h"
 #include "segment/sweep.h"
 #include "stop.h"
+#include "vecseg.h"
 
 /* OID of the table that a TOAST relation belongs to; InvalidOid if none */
 static Oid
@@ -263,13 +264,15 @@ count_used(Relation rel)
 }
 
 /*
- * Should slots be freed?  Not if it is not safe, nor if freezing is urgent.
+ * Should slots be freed?  Not if it is not safe, nor if freezing is urgent, nor
+ * by a server that could not recover from it.
  */
 static bool
 can_sweep(Relation rel, VecsegVacuumParams *params)
 {
-	return RelationGetNumberOfBlocks(rel) > 0 && !params->is_wraparound &&
-		   !OldSnapshotThresholdActive() && !TransactionIdIsValid(MyProc->xid);
+	return vecseg_preloaded && RelationGetNumberOfBlocks(rel) > 0 &&
+		   !params->is_wraparound && !OldSnapshotThresholdActive() &&
+		   !TransactionIdIsValid(MyProc->xid);
 }
 
 /*
@@ -350,7 +353,7 @@ vecseg_segment_vacuum(Relation rel, VecsegVacuumParams *params,
 						&frozenxid_updated, &minmulti_updated, false);
 	pgstat_report_vacuum(rel, result.live, result.postponed, start);
 	vecseg_stop("truncate", 0);
-	if (params->truncate != VACOPTVALUE_DISABLED &&
+	if (vecseg_preloaded && params->truncate != VACOPTVALUE_DISABLED &&
 		RelationGetNumberOfBlocks(rel) > 0)
 		vecseg_sweep_truncate(rel);
 	ereport(

@@ -213,7 +213,8 @@ retrieve_query(VecsegCall *call)
 
 	if (OidIsValid(type))
 		type = vecseg_request_comparable_type(&call->request, type);
-	if (!OidIsValid(type) || position == NULL)
+	if (!OidIsValid(type) || !OidIsValid(get_array_type(type)) ||
+		position == NULL)
 		return false;
 	array = add_parameter(call, ids,
 						  psprintf("%s[]", vecseg_request_cast_type(type)));

@@ -16,9 +16,11 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "nodes/primnodes.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
@@ -150,9 +152,11 @@ report_unsuitable(Relation rel, const char *function)
 			 errdetail(
 				 "Function %s reads tables created with USING %s, and partitioned tables.",
 				 function, VECSEG_AM_NAME),
-			 errhint(
-				 "Use ALTER TABLE ... SET ACCESS METHOD %s to convert a table.",
-				 VECSEG_AM_NAME)));
+			 rel->rd_rel->relkind == RELKIND_RELATION
+				 ? errhint(
+					   "Use ALTER TABLE ... SET ACCESS METHOD %s to convert a table.",
+					   VECSEG_AM_NAME)
+				 : 0));
 	if (!OidIsValid(primary_key_index(rel)))
 		ereport(
 			ERROR,
@@ -160,7 +164,10 @@ report_unsuitable(Relation rel, const char *function)
 			 errmsg("table \"%s\" has no primary key",
 					RelationGetRelationName(rel)),
 			 errdetail("Function %s finds rows by primary key.", function),
-			 errhint("Use ALTER TABLE ... ADD PRIMARY KEY to create one.")));
+			 rel->rd_rel->relkind == RELKIND_MATVIEW
+				 ? errhint("A materialized view cannot have one; use a SELECT.")
+				 : errhint(
+					   "Use ALTER TABLE ... ADD PRIMARY KEY to create one.")));
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -218,29 +225,45 @@ key_operator(const VecsegRequest *request, Oid type, int strategy)
 
 /*
  * The type that an operand of the given type is to be compared as: its own
- * when the key's operator family has operators for that; else the key's,
+ * when the key's operator family has operators for that, or what takes values
+ * of the type by default is the key's operator class (varchar for text); the
+ * class's when it takes them, but is not their own (text for char(n), integer
+ * for oid): the server would compare those as what they are; else the key's,
  * for text (as for a literal in a query) and for what casts implicitly.
  * Invalid for any other type.
  */
 Oid
 vecseg_request_comparable_type(const VecsegRequest *request, Oid type)
 {
-	if (OidIsValid(key_operator(request, type, BTEqualStrategyNumber)) ||
-		IsBinaryCoercible(type, request->opcintype))
+	if (OidIsValid(key_operator(request, type, BTEqualStrategyNumber)))
 		return type;
+	if (IsBinaryCoercible(type, request->opcintype))
+	{
+		Oid opclass = GetDefaultOpClass(getBaseType(type), BTREE_AM_OID);
+
+		if (OidIsValid(opclass) &&
+			get_opclass_input_type(opclass) != request->opcintype)
+			return request->opcintype;
+		return type;
+	}
 	if (type == TEXTOID ||
 		can_coerce_type(1, &type, &request->keytype, COERCION_IMPLICIT))
 		return request->keytype;
 	return InvalidOid;
 }
 
-/* The same, but raises an error for any other type. */
+/*
+ * The same, but raises an error for any other type.  in_array: the operand is
+ * an element of an array.
+ */
 Oid
-vecseg_request_operand_type(const VecsegRequest *request, Oid type)
+vecseg_request_operand_type(const VecsegRequest *request, Oid type,
+							bool in_array)
 {
 	Oid result = vecseg_request_comparable_type(request, type);
+	Oid wanted = in_array ? get_array_type(request->keytype) : request->keytype;
 
-	if (!OidIsValid(result))
+	if (!OidIsValid(result) || !OidIsValid(wanted))
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -248,8 +271,10 @@ vecseg_request_operand_type(const VecsegRequest *request, Oid type)
 				 "key of type %s cannot be compared with primary key column %s of type %s",
 				 format_type_be(type), request->keyname,
 				 format_type_be(request->keytype)),
-			 errhint("Cast the argument of function %s to type %s.",
-					 request->function, format_type_be(request->keytype))));
+			 OidIsValid(wanted)
+				 ? errhint("Cast the argument of function %s to type %s.",
+						   request->function, format_type_be(wanted))
+				 : errhint("There are no arrays of arrays; use a SELECT.")));
 	return result;
 }
 

@@ -35,7 +35,8 @@ extern void vecseg_request_init(FunctionCallInfo fcinfo, const char *function,
 extern char *vecseg_request_condition(const VecsegRequest *request,
 									  const char *operand, Oid type,
 									  int strategy);
-extern Oid vecseg_request_operand_type(const VecsegRequest *request, Oid type);
+extern Oid vecseg_request_operand_type(const VecsegRequest *request, Oid type,
+										bool in_array);
 extern bool vecseg_request_try(Oid type, const char *function,
 							   VecsegRequest *request);
 extern Oid vecseg_request_comparable_type(const VecsegRequest *request,

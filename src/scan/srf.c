@@ -118,7 +118,7 @@ add_bound(FunctionCallInfo fcinfo, const VecsegRequest *request, int argno,
 	if (PG_ARGISNULL(argno))
 		return;
 	type = get_fn_expr_argtype(fcinfo->flinfo, argno);
-	operand_type = vecseg_request_operand_type(request, type);
+	operand_type = vecseg_request_operand_type(request, type, false);
 	operand =
 		psprintf("$%d::%s", argno, vecseg_request_cast_type(operand_type));
 	set_param(params, argno - 1, type, PG_GETARG_DATUM(argno));
@@ -188,7 +188,7 @@ vecseg_retrieve(PG_FUNCTION_ARGS)
 	element_type = get_base_element_type(type);
 	if (!OidIsValid(element_type))
 		elog(ERROR, "argument of vecseg_retrieve is not an array");
-	operand_type = vecseg_request_operand_type(&request, element_type);
+	operand_type = vecseg_request_operand_type(&request, element_type, true);
 
 	params = make_params(1);
 	set_param(params, 0, type, PG_GETARG_DATUM(1));

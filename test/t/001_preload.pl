@@ -76,6 +76,13 @@ fails_with_hint(
 fails_with_hint('TRUNCATE items', 'TRUNCATE');
 fails_with_hint('VACUUM FULL items', 'VACUUM FULL');
 check_all($node, 'items', undef, rows => 1000, name => 'read without preload');
+# ... nor is anything written that a crash would make the server need
+$node->safe_psql('postgres', 'DELETE FROM plain WHERE id <= 50');
+$node->safe_psql('postgres', 'VACUUM plain');
+$node->safe_psql('postgres', 'DELETE FROM plain WHERE id = 51');	# flushes
+kill9($node);
+is(start_after_crash($node, fail_ok => 1), 1,
+	'recovery after VACUUM without the library');
 $node->stop;
 set_preload('vecseg');
 $node->start;
