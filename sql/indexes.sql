@@ -162,3 +162,76 @@ DELETE FROM grandchild WHERE id = 20;
 DELETE FROM heap_child WHERE id = 20;
 SELECT count(*), array_agg(id) FILTER (WHERE embedding IS DISTINCT FROM vec(id, 1, 64)) AS wrong FROM grandchild;
 DROP TABLE items, deferred, excluding, parent, child, heap_child, grandchild;
+
+-- functions of an index that run queries on the table, though they say that they do not
+CREATE FUNCTION new_built() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	DROP TABLE IF EXISTS built;
+	CREATE TABLE built (id int, version int, embedding real[]) USING vecseg;
+	INSERT INTO built SELECT i, 1, vec(i, 1, 700) FROM generate_series(1, 20) i;
+END $$;
+SET client_min_messages = warning;
+SELECT new_built();
+CREATE FUNCTION add_row(i int) RETURNS int VOLATILE LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_setting('regress.add') <> '' AND i <= 20 THEN
+		INSERT INTO built VALUES (i + current_setting('regress.add')::int, 1, vec(i + current_setting('regress.add')::int, 1, 700));
+	END IF;
+	RETURN i;
+END $$;
+CREATE FUNCTION same_id(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN add_row(i); END $$;
+CREATE FUNCTION has_id(i int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN add_row(i) > 0; END $$;
+CREATE FUNCTION first_of(i int, e real[]) RETURNS real IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN e[1] + 0 * add_row(i); END $$;
+SET regress.add = 1000;
+CREATE INDEX built_i ON built (same_id(id));
+SET regress.add = '';
+SELECT * FROM check_vectors('built', 700);
+SELECT * FROM vecseg_check('built');
+SELECT new_built();
+SET regress.add = 2000;
+CREATE INDEX built_i ON built (id) WHERE has_id(id);
+SET regress.add = '';
+SELECT * FROM check_vectors('built', 700);
+SELECT * FROM vecseg_check('built');
+SELECT new_built();
+SET regress.add = 3000;
+CREATE INDEX built_i ON built USING brin (first_of(id, embedding));
+SET regress.add = '';
+SELECT * FROM check_vectors('built', 700);
+SELECT * FROM vecseg_check('built');
+-- and one that leaves a cursor behind, or fails
+SELECT new_built();
+CREATE FUNCTION open_cursor(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+DECLARE
+	rows refcursor := 'rows';
+	found int;
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_cursors WHERE name = 'rows') THEN
+		OPEN rows FOR SELECT id, embedding[1] = (vec(id, 1, 700))[1] AS same FROM built;
+		FETCH rows INTO found;
+	END IF;
+	BEGIN
+		PERFORM embedding / 0 FROM built;
+	EXCEPTION WHEN undefined_function THEN
+	END;
+	RETURN 1 / (i - 2 * current_setting('regress.fail')::int);
+END $$;
+BEGIN;
+SET LOCAL regress.fail = 0;
+CREATE INDEX built_j ON built (open_cursor(id));
+FETCH 3 rows;
+MOVE ALL rows;
+CLOSE rows;
+COMMIT;
+SET regress.fail = 1;
+REINDEX INDEX built_j;
+RESET regress.fail;
+SELECT * FROM check_vectors('built', 700);
+DROP TABLE built;
+DROP FUNCTION new_built();
+RESET client_min_messages;
+DROP FUNCTION add_row(int);
+DROP FUNCTION same_id(int);
+DROP FUNCTION has_id(int);
+DROP FUNCTION first_of(int, real[]);
+DROP FUNCTION open_cursor(int);

@@ -157,3 +157,45 @@ SELECT count(*) FROM pg_class WHERE (oid = 'items'::regclass OR oid = (SELECT re
 DROP FUNCTION check_items();
 DROP FUNCTION order_of(text);
 DROP TABLE items;
+
+-- A variable that holds pointers to values of the file before, in the same
+-- transaction: never others' values
+CREATE TABLE kept (id int PRIMARY KEY, k int, embedding real[]) USING vecseg;
+CREATE INDEX kept_k ON kept (k);
+INSERT INTO kept SELECT i, -i, vec(i, 1, 700) FROM generate_series(1, 20) i;
+CREATE FUNCTION hold(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	held record;
+BEGIN
+	SELECT * INTO held FROM kept WHERE id = 3;
+	EXECUTE command;
+	IF NOT EXISTS (SELECT FROM kept) THEN
+		INSERT INTO kept SELECT i, -i, vec(i, 2, 700) FROM generate_series(1, 20) i;
+	END IF;
+	BEGIN
+		RETURN CASE WHEN held.embedding = vec(3, 1, 700) THEN 'the same' ELSE 'another''s' END;
+	EXCEPTION WHEN data_corrupted THEN
+		RETURN 'gone';
+	END;
+END $$;
+SELECT hold('CLUSTER kept USING kept_k');
+SELECT hold('CLUSTER kept');
+SELECT id FROM kept WHERE embedding IS DISTINCT FROM vec(id, 1, 700);
+SELECT hold('TRUNCATE kept');
+SELECT id FROM kept WHERE embedding IS DISTINCT FROM vec(id, 2, 700);
+SELECT * FROM vecseg_check('kept');
+-- in a transaction that created the table, TRUNCATE empties the file
+BEGIN;
+DROP TABLE kept;
+CREATE TABLE kept (id int PRIMARY KEY, k int, embedding real[]) USING vecseg;
+INSERT INTO kept SELECT i, -i, vec(i, 1, 700) FROM generate_series(1, 20) i;
+SELECT hold('TRUNCATE kept');
+SELECT id FROM kept WHERE embedding IS DISTINCT FROM vec(id, 2, 700);
+COMMIT;
+-- afterwards, ids start from the beginning
+TRUNCATE kept;
+INSERT INTO kept SELECT i, -i, vec(i, 2, 700) FROM generate_series(1, 20) i;
+SELECT id FROM kept WHERE embedding IS DISTINCT FROM vec(id, 2, 700);
+SELECT * FROM vecseg_check('kept');
+DROP TABLE kept;
+DROP FUNCTION hold(text);

@@ -10,9 +10,10 @@
  *
  *		SELECT pg_advisory_lock(151, number)
  *
- * number being 0, or the block at places that are passed once per block.  The
- * wait can be cancelled.  No LWLock is held at such a place.
+ * number being 0, or the block or part at places that are passed once for each.
+ * The wait can be cancelled.  No LWLock is held at such a place.
  *
+ *		part		the next record of a large value is not written yet
  *		row			the values of rows are stored, the rows are not
  *		scan		VACUUM has looked through a block of the table
  *		free		VACUUM has looked through all, and freed nothing yet

@@ -6,8 +6,11 @@
  * Index builds.  heapam's callbacks read the table by heap_getnext(), which
  * insists on rd_tableam being heap's.  The relation's rd_tableam is swapped
  * for the call.  A relation-cache invalidation in the midst of it would
- * restore the field, so a callback swaps it again.  Vectors are read ahead
- * (build.c).
+ * restore the field, so a callback swaps it again.  Functions in the index's
+ * expressions and predicate may run queries on the table, which must not take
+ * it for a heap: they would have the server's toaster store values, or leave a
+ * cursor with a scan that is not ours.  So the swap is undone while a function
+ * runs, by the function manager's hooks.  Vectors are read ahead (build.c).
  *
  * CLUSTER and VACUUM FULL.  The loop is heapam's (see
  * heapam_relation_copy_for_cluster), except that each row's values are
@@ -33,6 +36,7 @@
 #include "catalog/index.h"
 #include "commands/progress.h"
 #include "executor/tuptable.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
@@ -44,6 +48,7 @@
 #include "am/am.h"
 #include "am/build.h"
 #include "compat.h"
+#include "segment/store.h"
 
 /* Relation whose rd_tableam is heap's for now; calls can nest */
 typedef struct HeapGuise
@@ -53,7 +58,10 @@ typedef struct HeapGuise
 	struct HeapGuise *outer;
 } HeapGuise;
 
-static HeapGuise *guises = NULL;
+static HeapGuise *guises = NULL; /* those worn */
+
+static needs_fmgr_hook_type prev_needs_fmgr_hook = NULL;
+static fmgr_hook_type prev_fmgr_hook = NULL;
 
 static void
 wear_guises(Datum arg, Oid relid)
@@ -62,6 +70,48 @@ wear_guises(Datum arg, Oid relid)
 
 	for (guise = guises; guise != NULL; guise = guise->outer)
 		guise->rel->rd_tableam = vecseg_heap_routine();
+}
+
+static bool
+needs_fmgr_hook_for_guises(Oid function)
+{
+	return guises != NULL ||
+		   (prev_needs_fmgr_hook != NULL && prev_needs_fmgr_hook(function));
+}
+
+/* What a function's call keeps for us, and for the hook before ours */
+typedef struct FunctionCall
+{
+	HeapGuise *taken_off;
+	Datum prev_private;
+} FunctionCall;
+
+/* Take guises off while a function runs. */
+static void
+take_guises_off(FmgrHookEventType event, FmgrInfo *flinfo, Datum *private)
+{
+	FunctionCall *call = (FunctionCall *) DatumGetPointer(*private);
+	HeapGuise *guise;
+
+	if (call == NULL)
+	{
+		call = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(FunctionCall));
+		*private = PointerGetDatum(call);
+	}
+	if (event == FHET_START)
+	{
+		for (guise = guises; guise != NULL; guise = guise->outer)
+			guise->rel->rd_tableam = guise->routine;
+		call->taken_off = guises;
+		guises = NULL;
+	}
+	else
+	{
+		guises = call->taken_off;
+		wear_guises((Datum) 0, InvalidOid);
+	}
+	if (prev_fmgr_hook != NULL)
+		prev_fmgr_hook(event, flinfo, &call->prev_private);
 }
 
 static void
@@ -86,6 +136,10 @@ void
 vecseg_ddl_init(void)
 {
 	CacheRegisterRelcacheCallback(wear_guises, (Datum) 0);
+	prev_needs_fmgr_hook = needs_fmgr_hook;
+	needs_fmgr_hook = needs_fmgr_hook_for_guises;
+	prev_fmgr_hook = fmgr_hook;
+	fmgr_hook = take_guises_off;
 }
 
 static double
@@ -442,6 +496,14 @@ vecseg_copy_for_cluster(Relation OldTable, Relation NewTable, Relation OldIndex,
 		OidIsValid(NewTable->rd_rel->reltoastrelid)
 			? table_open(NewTable->rd_rel->reltoastrelid, RowExclusiveLock)
 			: NULL;
+	if (OidIsValid(OldTable->rd_rel->reltoastrelid))
+	{
+		Relation toastrel =
+			table_open(OldTable->rd_rel->reltoastrelid, AccessShareLock);
+
+		vecseg_space_retire(toastrel);
+		table_close(toastrel, NoLock);
+	}
 	state.values = palloc(natts * sizeof(Datum));
 	state.isnull = palloc(natts * sizeof(bool));
 	state.snapshot = VECSEG_CLUSTER_SNAPSHOT(snapshot);

@@ -274,6 +274,8 @@ segment_relation_set_new_filelocator(Relation rel,
 				 errdetail("It is the access method of the TOAST relations of "
 						   "vecseg tables."),
 				 errhint("Use the access method \"%s\".", VECSEG_AM_NAME)));
+	if (!RelFileLocatorEquals(*newrlocator, rel->rd_locator))
+		vecseg_space_retire(rel);
 	vecseg_heap_routine()->relation_set_new_filelocator(
 		rel, newrlocator, persistence, freezeXid, minmulti);
 }
@@ -281,6 +283,7 @@ segment_relation_set_new_filelocator(Relation rel,
 static void
 segment_relation_nontransactional_truncate(Relation rel)
 {
+	vecseg_space_retire(rel);
 	vecseg_store_forget(rel);
 	vecseg_heap_routine()->relation_nontransactional_truncate(rel);
 }

@@ -291,12 +291,19 @@ vecseg_slotmap_find_free(Page page, uint32 want, uint32 *count)
 	return first;
 }
 
+/* Let a range of a data page count as in use. */
+void
+vecseg_data_use(Page page, uint16 offset, uint16 length)
+{
+	Assert(offset >= VECSEG_CONTENT_START);
+	Assert(offset + length <= BLCKSZ - sizeof(VecsegPageOpaque));
+	extend_lower(page, offset + length - VECSEG_CONTENT_START);
+}
+
 /* Put bytes of one or more slots at an offset of a data page. */
 void
 vecseg_data_write(Page page, uint16 offset, const char *data, uint16 length)
 {
-	Assert(offset >= VECSEG_CONTENT_START);
-	Assert(offset + length <= BLCKSZ - sizeof(VecsegPageOpaque));
+	vecseg_data_use(page, offset, length);
 	memcpy((char *) page + offset, data, length);
-	extend_lower(page, offset + length - VECSEG_CONTENT_START);
 }

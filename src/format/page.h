@@ -153,6 +153,7 @@ extern void vecseg_slotmap_free(Page page, uint32 first_byte,
 extern void vecseg_meta_drop_segments(Page page, uint32 nsegments,
 									  BlockNumber next_block);
 extern uint32 vecseg_slotmap_find_free(Page page, uint32 want, uint32 *count);
+extern void vecseg_data_use(Page page, uint16 offset, uint16 length);
 extern void vecseg_data_write(Page page, uint16 offset, const char *data,
 							  uint16 length);
 

@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "access/xloginsert.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -26,6 +27,46 @@
 #include "compat.h"
 #include "segment/space.h"
 #include "wal/record.h"
+
+/* What vecseg_space_retire() has learnt in this transaction */
+static uint32 first_unretired = VECSEG_FIRST_VALUE;
+
+/*
+ * To be called when a transaction gives a table's values another file (CLUSTER,
+ * TRUNCATE).  Its variables may still hold pointers to the values as they were,
+ * which must not find others: a new file has no ids of old ones.  (Others have
+ * no such pointers, for want of a lock on the table.)
+ */
+void
+vecseg_space_retire(Relation rel)
+{
+	Buffer buffer;
+	Page page;
+
+	(void) vecseg_store_open(rel); /* for vecseg_space_forget_retired() */
+	if (!smgrexists(RelationGetSmgr(rel), MAIN_FORKNUM) ||
+		RelationGetNumberOfBlocks(rel) == 0)
+		return;
+	/* a damaged one must not be in the way */
+	buffer = ReadBufferExtended(rel, MAIN_FORKNUM, VECSEG_META_BLOCK,
+								RBM_ZERO_ON_ERROR, NULL);
+	page = BufferGetPage(buffer);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (vecseg_page_problem(page, VECSEG_PAGE_META) == NULL)
+		first_unretired =
+			Max(first_unretired, VecsegPageGetMeta(page)->next_value);
+	UnlockReleaseBuffer(buffer);
+	/* leave room for values: better the same ids again than too few */
+	if (first_unretired > PG_UINT32_MAX / 2)
+		first_unretired = VECSEG_FIRST_VALUE;
+}
+
+/* The transaction is over. */
+void
+vecseg_space_forget_retired(void)
+{
+	first_unretired = VECSEG_FIRST_VALUE;
+}
 
 /*
  * Make sure the file reaches the given block.  Zeros are written, not a hole
@@ -56,10 +97,15 @@ new_page(Relation rel, BlockNumber block)
 							  NULL);
 }
 
+/*
+ * The record is flushed before the file grows further: a longer file without a
+ * meta page, after a crash, would be a damaged one.
+ */
 static void
 create_meta_page(Relation rel)
 {
 	Buffer buffer;
+	XLogRecPtr lsn;
 
 	extend_file(rel, VECSEG_META_BLOCK + 1);
 	buffer = new_page(rel, VECSEG_META_BLOCK);
@@ -71,7 +117,10 @@ create_meta_page(Relation rel)
 		vecseg_log_init(buffer);
 	END_CRIT_SECTION();
 
+	lsn = PageGetLSN(BufferGetPage(buffer));
 	UnlockReleaseBuffer(buffer);
+	if (RelationNeedsWAL(rel))
+		XLogFlush(lsn);
 }
 
 /*
@@ -152,7 +201,9 @@ plan_segment(Relation rel, const VecsegMeta *meta, VecsegSegmentKind kind,
 	plan->segment = meta->nsegments;
 	plan->new_directory =
 		meta->nsegments == meta->ndirectory * VECSEG_ENTRIES_PER_PAGE;
-	entry->first_value = meta->next_value;
+	entry->first_value = meta->nsegments == 0
+							 ? Max(meta->next_value, first_unretired)
+							 : meta->next_value;
 	entry->nslots = vecseg_segment_slots(slot_size, data_blocks);
 	entry->slot_size = slot_size;
 	entry->first_block = meta->next_block + (plan->new_directory ? 1 : 0);
@@ -240,6 +291,12 @@ vecseg_space_add_segment(Relation rel, VecsegStore *store,
 		clear_blocks(rel, plan.entry.first_block + 1,
 					 Min(end, RelationGetNumberOfBlocks(rel)));
 		extend_file(rel, end);
+		/*
+		 * What is not logged now may be at commit, but without empty pages
+		 * (see log_newpage_range): the last one must not be.
+		 */
+		if (rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT)
+			clear_blocks(rel, end - 1, end);
 		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 		write_segment(rel, buffer, directory_block, &plan);
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);

@@ -35,5 +35,6 @@ extern void vecseg_class_close(VecsegSlotClass *class, int i);
 /* grow.c */
 extern void vecseg_space_add_segment(Relation rel, VecsegStore *store,
 									 VecsegSegmentKind kind, uint32 slot_size);
+extern void vecseg_space_forget_retired(void);
 
 #endif /* VECSEG_SPACE_H */

@@ -31,6 +31,7 @@
 #include "utils/memutils.h"
 
 #include "segment/map.h"
+#include "segment/space.h"
 #include "segment/store.h"
 
 static HTAB *stores = NULL;
@@ -72,6 +73,7 @@ forget_readers(XactEvent event, void *arg)
 	while ((store = hash_seq_search(&scan)) != NULL)
 		store->readers = 0;
 	vecseg_map_unpin_all();
+	vecseg_space_forget_retired();
 }
 
 static void
@@ -280,17 +282,18 @@ vecseg_store_refresh(Relation rel, VecsegStore *store)
 {
 	VecsegSegmentEntry *entries;
 	BlockNumber *pages;
+	bool in_recovery = RecoveryInProgress();
 	uint32 nsegments;
 	uint32 i;
 
 	vecseg_classes_forget(store);
-	store->read_in_recovery = RecoveryInProgress();
 	store->nblocks = RelationGetNumberOfBlocks(rel);
 	pages = store->nblocks == 0 ? NULL
 								: copy_directory_pages(rel, store, &nsegments);
 	if (pages == NULL)
 	{
 		store->nsegments = 0;
+		store->read_in_recovery = in_recovery;
 		return;
 	}
 	entries = MemoryContextAlloc(
@@ -308,6 +311,7 @@ vecseg_store_refresh(Relation rel, VecsegStore *store)
 		pfree(store->entries);
 	store->entries = entries;
 	store->nsegments = nsegments;
+	store->read_in_recovery = in_recovery;
 	store->last_found = 0;
 }
 

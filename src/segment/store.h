@@ -70,6 +70,9 @@ vecseg_image_header(uint32 size, bool compressed)
 	return header;
 }
 
+/* grow.c */
+extern void vecseg_space_retire(Relation rel);
+
 /* store.c */
 extern VecsegStore *vecseg_store_open(Relation rel);
 extern void vecseg_store_refresh(Relation rel, VecsegStore *store);

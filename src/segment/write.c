@@ -27,6 +27,7 @@
 #include "storage/bufmgr.h"
 
 #include "segment/store.h"
+#include "stop.h"
 #include "vecseg.h"
 #include "wal/record.h"
 
@@ -109,10 +110,12 @@ lock_data_pages(const SlotWrite *write, uint64 from, uint32 length,
 
 		/*
 		 * Once the segment page is unlocked, others may write to a page that
-		 * this value shares with the next slot.
+		 * this value shares with the next slot; and the record before may have
+		 * ended on the page that this one begins on.
 		 */
 		fresh = block >= write->fresh_from &&
-				(allocating || from + room <= slot_end);
+				(allocating ||
+				 (offset == VECSEG_CONTENT_START && from + room <= slot_end));
 		range->buffer = lock_data_page(write, block, fresh, &range->init);
 		range->offset = offset;
 		range->length = (uint16) Min(room, end - from);
@@ -182,6 +185,9 @@ write_record(const SlotWrite *write, Buffer segment, uint32 position,
 	{
 		if (ranges[i].init)
 			vecseg_page_init(BufferGetPage(ranges[i].buffer), VECSEG_PAGE_DATA);
+		/* also what lies between values: it is logged with them */
+		vecseg_data_use(BufferGetPage(ranges[i].buffer), ranges[i].offset,
+						ranges[i].length);
 	}
 	if (write->count == 1)
 		copy_to_pages(ranges, 0,
@@ -265,6 +271,7 @@ append_run(Relation rel, VecsegValue **values, uint32 nvalues, bool no_logical)
 
 		CHECK_FOR_INTERRUPTS();
 		write.part++;
+		vecseg_stop("part", write.part);
 		write_record(&write, InvalidBuffer, position, length, xid, no_logical);
 		position += length;
 	}
