@@ -148,6 +148,26 @@ SELECT * FROM vecseg_check(NULL);
 SELECT * FROM vecseg_check('no_table');
 SELECT * FROM vecseg_check(0);
 
+-- rows of a transaction that was rolled back with the columns that they have
+CREATE TABLE undone (id int PRIMARY KEY, embedding real[]) USING vecseg WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off);
+SELECT reltoastrelid::regclass AS undone_toast FROM pg_class WHERE oid = 'undone'::regclass \gset
+INSERT INTO undone SELECT i, vec(i, 1, 300) FROM generate_series(1, 10) i;
+BEGIN;
+ALTER TABLE undone ADD COLUMN other real[];
+INSERT INTO undone SELECT i, vec(i, 1, 300), vec(i, 2, 300) FROM generate_series(11, 20) i;
+UPDATE undone SET other = vec(id, 2, 300) WHERE id < 5;
+ROLLBACK;
+SELECT * FROM vecseg_check('undone');
+VACUUM :undone_toast;
+SELECT * FROM vecseg_check('undone');
+ALTER TABLE undone ADD COLUMN number bigint;
+INSERT INTO undone SELECT i, vec(i, 1, 300), i FROM generate_series(11, 40) i;
+SELECT * FROM vecseg_check('undone');
+VACUUM :undone_toast;
+SELECT * FROM vecseg_check('undone');
+SELECT count(*), array_agg(id) FILTER (WHERE embedding IS DISTINCT FROM vec(id, 1, 300)) AS wrong FROM undone;
+DROP TABLE undone;
+
 -- privileges
 CREATE ROLE regress_vecseg_checker;
 SET ROLE regress_vecseg_checker;

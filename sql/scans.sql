@@ -124,6 +124,37 @@ RESET vecseg.read_ahead;
 DROP FUNCTION is_right(large);
 DROP TABLE large;
 
+-- pages whose rows must be rechecked beside others, in one window; nulls in a
+-- column that may have them in spite of a constraint
+CREATE TABLE lossy (id int, k int, pad text, embedding real[]) USING vecseg;
+INSERT INTO lossy SELECT i, i % 10, repeat('x', 200), vec(i, 1, 10) FROM generate_series(1, 60000) i;
+CREATE INDEX ON lossy (k);
+VACUUM ANALYZE lossy;
+SET enable_seqscan = off; SET enable_indexscan = off; SET vecseg.enable_custom_scan = off; SET work_mem = '64kB';
+SELECT count(*), sum(id), count(*) FILTER (WHERE k > 8 OR embedding IS DISTINCT FROM vec(id, 1, 10)) AS wrong FROM lossy WHERE k <= 8;
+SELECT count(*), sum(id), count(*) FILTER (WHERE k > 4 OR embedding IS DISTINCT FROM vec(id, 1, 10)) AS wrong FROM lossy WHERE k <= 4;
+RESET enable_seqscan; RESET enable_indexscan; RESET vecseg.enable_custom_scan; RESET work_mem;
+TRUNCATE lossy;
+INSERT INTO lossy SELECT i, CASE WHEN i % 10 > 0 THEN i END, NULL, vec(i, 1, 64) FROM generate_series(1, 5000) i;
+DO $$
+BEGIN
+	IF current_setting('server_version_num')::int >= 180000 THEN
+		EXECUTE 'ALTER TABLE lossy ADD CONSTRAINT not_yet NOT NULL k NOT VALID';
+	END IF;
+END $$;
+VACUUM ANALYZE lossy;
+SET enable_seqscan = off;
+SELECT count(*), count(k), count(embedding[1]) FROM (SELECT * FROM lossy WHERE (k > 4990) IS NOT FALSE ORDER BY k) s;
+SELECT id, k, embedding = vec(id, 1, 64) AS same FROM lossy WHERE (k > 4990) IS NOT FALSE ORDER BY k LIMIT 1;
+RESET enable_seqscan;
+-- sampling methods that count rows
+CREATE EXTENSION tsm_system_rows;
+SELECT count(*), count(embedding[1]) FROM lossy TABLESAMPLE system_rows(10);
+SELECT count(*), count(embedding[1]) FROM lossy TABLESAMPLE system_rows(100);
+SELECT count(*), count(embedding[1]) FROM lossy TABLESAMPLE system_rows(10000);
+DROP EXTENSION tsm_system_rows;
+DROP TABLE lossy;
+
 -- statistics
 ANALYZE items;
 SELECT attname, null_frac, n_distinct, avg_width > 0 AS has_width FROM pg_stats WHERE tablename = 'items' AND attname IN ('id', 'version') ORDER BY attname;

@@ -109,6 +109,18 @@ COPY (SELECT i, 4, vec(i, 4, 64) FROM generate_series(701, 730) i) TO :'file';
 COPY items FROM :'file';
 SELECT * FROM seen_summary;
 SELECT * FROM check_vectors('items');
+-- system columns of rows that come many at a time
+CREATE TABLE others (id int);
+CREATE FUNCTION note_other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO others VALUES (new.id); RETURN NULL; END $$;
+CREATE TABLE many (LIKE items) USING vecseg;
+CREATE TRIGGER from_others AFTER INSERT ON many FOR EACH ROW
+	WHEN (new.xmin::text <> pg_current_xact_id()::text OR new.xmax::text <> '0' OR new.tableoid <> 'many'::regclass)
+	EXECUTE FUNCTION note_other();
+COPY many FROM :'file';
+SELECT count(*) FROM others;
+SELECT * FROM check_vectors('many');
+DROP TABLE many, others;
+DROP FUNCTION note_other();
 
 -- rules and writable views
 CREATE VIEW items_view AS SELECT * FROM items WHERE embedding IS NOT NULL WITH CHECK OPTION;

@@ -137,6 +137,7 @@ collect_references(TableCheck *check, Buffer buffer, BlockNumber block)
 	for (offset = FirstOffsetNumber; offset <= last; offset++)
 	{
 		HeapTupleData tuple;
+		TransactionId dead_after;
 		const char *problem;
 
 		if (!ItemIdIsNormal(PageGetItemId(page, offset)))
@@ -148,6 +149,10 @@ collect_references(TableCheck *check, Buffer buffer, BlockNumber block)
 		{
 			tuple.t_tableOid = RelationGetRelid(check->rel);
 			ItemPointerSet(&tuple.t_self, block, offset);
+			/* rolled back, perhaps with the columns that it has */
+			if (HeapTupleSatisfiesVacuumHorizon(&tuple, buffer, &dead_after) ==
+				HEAPTUPLE_DEAD)
+				continue;
 			check->visible =
 				HeapTupleSatisfiesVisibility(&tuple, check->snapshot, buffer);
 			problem = vecseg_references_visit(RelationGetDescr(check->rel),

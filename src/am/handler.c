@@ -150,12 +150,13 @@ vecseg_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
 	PG_TRY();
 	{
 		TupleDesc desc = CreateTupleDescCopy(RelationGetDescr(rel));
+		HeapTuple *given = palloc(nslots * sizeof(HeapTuple));
 		HeapTuple *tuples = palloc(nslots * sizeof(HeapTuple));
 		TupleTableSlot **stored = palloc(nslots * sizeof(TupleTableSlot *));
 		int i;
 
 		for (i = 0; i < nslots; i++)
-			tuples[i] = take_row(rel, slots[i], NULL);
+			given[i] = tuples[i] = take_row(rel, slots[i], NULL);
 		vecseg_toast_tuples(rel, tuples, nslots, options_no_logical(options));
 
 		for (i = 0; i < nslots; i++)
@@ -166,7 +167,10 @@ vecseg_multi_insert(Relation rel, TupleTableSlot **slots, int nslots,
 		}
 		heap_multi_insert(rel, stored, nslots, cid, options, bistate);
 		for (i = 0; i < nslots; i++)
-			slots[i]->tts_tid = stored[i]->tts_tid;
+		{
+			slots[i]->tts_tid = tuples[i]->t_self = stored[i]->tts_tid;
+			copy_header(given[i], tuples[i]);
+		}
 	}
 	PG_FINALLY();
 	{
@@ -234,6 +238,27 @@ vecseg_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
 }
 
 /*
+ * heapam's wants the row's page pinned by the slot; of a row that a window has
+ * copied, look at the version in the table.
+ */
+static bool
+vecseg_tuple_satisfies_snapshot(Relation rel, TupleTableSlot *slot,
+								Snapshot snapshot)
+{
+	HeapTupleData tuple;
+	Buffer buffer;
+
+	if (BufferIsValid(((BufferHeapTupleTableSlot *) slot)->buffer))
+		return vecseg_heap_routine()->tuple_satisfies_snapshot(rel, slot,
+															   snapshot);
+	tuple.t_self = slot->tts_tid;
+	if (!heap_fetch(rel, snapshot, &tuple, &buffer, false))
+		return false;
+	ReleaseBuffer(buffer);
+	return true;
+}
+
+/*
  * Refuse a new table early when its changes could not be recovered after a
  * crash, then let heapam make the file.
  */
@@ -285,6 +310,8 @@ vecseg_handler(PG_FUNCTION_ARGS)
 			vecseg_tuple_insert_speculative;
 		vecseg_methods.multi_insert = vecseg_multi_insert;
 		vecseg_methods.tuple_update = vecseg_tuple_update;
+		vecseg_methods.tuple_satisfies_snapshot =
+			vecseg_tuple_satisfies_snapshot;
 		vecseg_methods.relation_set_new_filelocator =
 			vecseg_relation_set_new_filelocator;
 		vecseg_methods.relation_vacuum = vecseg_table_vacuum;

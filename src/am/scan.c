@@ -22,7 +22,7 @@
  *				 not detoasted twice in a row
  *
  * Sample scans, and bitmap scans before PostgreSQL 18, go page by page, as the
- * executor tells them; they read ahead the rows of one page.
+ * executor tells them; they read ahead the rows of one page, if memory allows.
  *
  * Only scans with an MVCC snapshot read ahead: for them, a row returned
  * later is the same row.  A change of direction returns to heapam's
@@ -46,6 +46,7 @@
 #include "access/relscan.h"
 #include "access/tableam.h"
 #include "executor/tuptable.h"
+#include "nodes/execnodes.h"
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -78,6 +79,7 @@ typedef struct ScanAhead
 	bool exhausted;		  /* heapam has returned its last row */
 	bool ended;			  /* and the executor was told */
 	bool refused;		  /* this scan does not read ahead */
+	bool recheck;		  /* heapam's page: see heap_next_row_bitmap() */
 } ScanAhead;
 
 typedef struct VecsegScanDescData
@@ -98,7 +100,7 @@ typedef struct RowSource
 	bool (*next)(TableScanDesc scan, ScanDirection direction,
 				 TupleTableSlot *slot, void *arg);
 	void *arg;
-	bool by_page; /* it ends with each page; fits a window */
+	bool by_page; /* it ends with each page */
 	bool *recheck;
 } RowSource;
 
@@ -254,13 +256,15 @@ watch(ScanAhead *ahead, TupleTableSlot *slot)
 }
 
 static void
-open_window(TableScanDesc scan, ScanAhead *ahead, TupleDesc desc)
+open_window(TableScanDesc scan, ScanAhead *ahead, TupleDesc desc, bool by_page)
 {
 	MemoryContext old = MemoryContextSwitchTo(ahead->context);
 
 	if (ahead->slot == NULL)
 		ahead->slot = MakeSingleTupleTableSlot(desc, &TTSOpsBufferHeapTuple);
 	ahead->window = vecseg_window_create_bulk(scan->rs_rd, ahead->columns);
+	if (by_page)
+		vecseg_window_expect(ahead->window, MaxHeapTuplesPerPage);
 	ahead->agreed = 0;
 	ahead->interval = FIRST_INTERVAL;
 	ahead->watch_next = ahead->returned + ahead->interval;
@@ -273,7 +277,7 @@ next_from_window(TableScanDesc scan, ScanAhead *ahead, const RowSource *source,
 				 TupleTableSlot *slot)
 {
 	while (!ahead->exhausted && !ahead->draining &&
-		   (source->by_page || !vecseg_window_full(ahead->window)))
+		   !vecseg_window_full(ahead->window))
 	{
 		if (!source->next(scan, ForwardScanDirection, ahead->slot, source->arg))
 		{
@@ -351,7 +355,7 @@ next_row(TableScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
 			close_window(ahead);
 	}
 	else if (ahead->agreed >= 2)
-		open_window(scan, ahead, slot->tts_tupleDescriptor);
+		open_window(scan, ahead, slot->tts_tupleDescriptor, source->by_page);
 	if (ahead->window != NULL)
 		return next_from_window(scan, ahead, source, slot);
 
@@ -467,14 +471,21 @@ typedef struct BitmapResult
 	uint64 *exact_pages;
 } BitmapResult;
 
+/*
+ * heapam tells whether to recheck once for each page, and relies on the answer
+ * being left alone; the executor's is that of the row popped last.
+ */
 static bool
 heap_next_row_bitmap(TableScanDesc scan, ScanDirection direction,
 					 TupleTableSlot *slot, void *arg)
 {
 	BitmapResult *result = arg;
+	ScanAhead *ahead = ((VecsegScanDesc) scan)->ahead;
+	bool found = vecseg_heap_routine()->scan_bitmap_next_tuple(
+		scan, slot, &ahead->recheck, result->lossy_pages, result->exact_pages);
 
-	return vecseg_heap_routine()->scan_bitmap_next_tuple(
-		scan, slot, result->recheck, result->lossy_pages, result->exact_pages);
+	*result->recheck = ahead->recheck;
+	return found;
 }
 
 bool
@@ -502,7 +513,17 @@ static bool
 heap_next_row_sample(TableScanDesc scan, ScanDirection direction,
 					 TupleTableSlot *slot, void *arg)
 {
-	return vecseg_heap_routine()->scan_sample_next_tuple(scan, arg, slot);
+	SampleScanState *state = arg;
+	ScanAhead *ahead = ((VecsegScanDesc) scan)->ahead;
+	int64 returned = state->donetuples;
+	bool found;
+
+	/* a sampling method may count rows: those in the window are as good as returned */
+	if (ahead->window != NULL)
+		state->donetuples += vecseg_window_rows(ahead->window);
+	found = vecseg_heap_routine()->scan_sample_next_tuple(scan, state, slot);
+	state->donetuples = returned;
+	return found;
 }
 
 bool

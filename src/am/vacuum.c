@@ -139,22 +139,13 @@ typedef struct Marking
 {
 	VecsegSweep *sweep;
 	Oid toastrelid;
-	Buffer buffer; /* of the row version */
+
+	/*
+	 * Will the statistics count the row version's values as in use?  They do once
+	 * its transaction has committed, and until that of its deletion has.
+	 */
+	bool live;
 } Marking;
-
-/*
- * Will the statistics count a row version's values as in use?  They do once its
- * transaction has committed, and until that of its deletion has.
- */
-static bool
-is_live(HeapTuple tuple, Buffer buffer)
-{
-	TransactionId dead_after;
-	HTSV_Result status =
-		HeapTupleSatisfiesVacuumHorizon(tuple, buffer, &dead_after);
-
-	return status == HEAPTUPLE_LIVE || status == HEAPTUPLE_DELETE_IN_PROGRESS;
-}
 
 /* Keep a value that a row version refers to. */
 static void
@@ -164,15 +155,34 @@ keep_value(void *arg, HeapTuple tuple, int attnum,
 	Marking *marking = arg;
 
 	if (pointer->va_toastrelid == marking->toastrelid)
-		vecseg_sweep_keep(marking->sweep, pointer->va_valueid,
-						  is_live(tuple, marking->buffer));
+		vecseg_sweep_keep(marking->sweep, pointer->va_valueid, marking->live);
+}
+
+/*
+ * Keep the values that a row version refers to.  Returns what is wrong with it, or
+ * NULL.
+ */
+static const char *
+visit_row(Relation rel, HeapTuple tuple, Buffer buffer, Marking *marking)
+{
+	TransactionId dead_after;
+	HTSV_Result status =
+		HeapTupleSatisfiesVacuumHorizon(tuple, buffer, &dead_after);
+
+	/* rolled back, perhaps with the columns that it has */
+	if (status == HEAPTUPLE_DEAD)
+		return NULL;
+	marking->live =
+		status == HEAPTUPLE_LIVE || status == HEAPTUPLE_DELETE_IN_PROGRESS;
+	return vecseg_references_visit(RelationGetDescr(rel), tuple, keep_value,
+								   marking);
 }
 
 /* Keep the values that the row versions on a page refer to. */
 static void
-scan_page(Relation rel, BlockNumber block, Marking *marking)
+scan_page(Relation rel, BlockNumber block, Buffer buffer, Marking *marking)
 {
-	Page page = BufferGetPage(marking->buffer);
+	Page page = BufferGetPage(buffer);
 	OffsetNumber last = PageGetMaxOffsetNumber(page);
 	OffsetNumber offset;
 
@@ -187,8 +197,7 @@ scan_page(Relation rel, BlockNumber block, Marking *marking)
 		ItemPointerSet(&tuple.t_self, block, offset);
 		problem = vecseg_references_tuple(page, offset, &tuple);
 		if (problem == NULL && HeapTupleHasExternal(&tuple))
-			problem = vecseg_references_visit(RelationGetDescr(rel), &tuple,
-											  keep_value, marking);
+			problem = visit_row(rel, &tuple, buffer, marking);
 		/* who knows what it referred to */
 		if (problem != NULL)
 			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
@@ -203,19 +212,21 @@ static void
 scan_table(Relation rel, VecsegSweep *sweep, Oid toastrelid,
 		   BufferAccessStrategy strategy)
 {
-	Marking marking = { sweep, toastrelid, InvalidBuffer };
+	Marking marking = { sweep, toastrelid, false };
 	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
 	BlockNumber block;
 
 	pgstat_progress_update_param(PROGRESS_VACUUM_TOTAL_HEAP_BLKS, nblocks);
 	for (block = 0; block < nblocks; block++)
 	{
+		Buffer buffer;
+
 		vacuum_delay_point(false);
-		marking.buffer =
+		buffer =
 			ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
-		LockBuffer(marking.buffer, BUFFER_LOCK_SHARE);
-		scan_page(rel, block, &marking);
-		UnlockReleaseBuffer(marking.buffer);
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		scan_page(rel, block, buffer, &marking);
+		UnlockReleaseBuffer(buffer);
 		vecseg_stop("scan", block);
 		pgstat_progress_update_param(PROGRESS_VACUUM_HEAP_BLKS_SCANNED,
 									 block + 1);
