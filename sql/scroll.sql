@@ -201,6 +201,19 @@ SELECT * FROM vecseg_scroll(NULL::by_array, after => '{1,2}'::int[]);
 SELECT * FROM vecseg_retrieve(NULL::by_array, ARRAY[1, 2]);
 SELECT * FROM vecseg_retrieve(NULL::by_array, ARRAY['{1,2}']);
 DROP TABLE by_array;
+-- composite types
+CREATE TYPE pair AS (a int, b text);
+CREATE TABLE by_pair (id pair PRIMARY KEY, embedding real[]) USING vecseg;
+INSERT INTO by_pair SELECT ROW(i, 'x')::pair, ARRAY[i] FROM generate_series(1, 50) i;
+SELECT * FROM vecseg_retrieve(NULL::by_pair, ARRAY[ROW(3, 'x'), NULL, ROW(2, 'x'), ROW(3, 'y'), ROW(3, 'x')]::pair[]);
+SELECT * FROM vecseg_retrieve(NULL::by_pair, ARRAY[ROW(3, 'x'), NULL, ROW(2, 'x'), ROW(3, 'y'), ROW(3, 'x')]::pair[]) WITH ORDINALITY;
+SELECT vecseg_retrieve(NULL::by_pair, ARRAY[ROW(3, 'x'), ROW(2, 'x')]::pair[]);
+SELECT vecseg_retrieve(NULL::by_pair, NULL);
+SELECT vecseg_retrieve(NULL::by_pair, '{}');
+SELECT vecseg_retrieve(NULL::by_pair, ARRAY[[ROW(3, 'x'), ROW(2, 'x')], [ROW(4, 'x'), ROW(1, 'x')]]::pair[]);
+SELECT * FROM vecseg_scroll(NULL::by_pair, after => ROW(48, 'x')::pair);
+DROP TABLE by_pair;
+DROP TYPE pair;
 -- what can have no primary key
 CREATE MATERIALIZED VIEW stored USING vecseg AS SELECT 1 AS id, vec(1, 1, 64) AS embedding;
 SELECT * FROM vecseg_scroll(NULL::stored);

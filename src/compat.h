@@ -137,10 +137,10 @@ typedef const VacuumParams VecsegVacuumParams;
 
 /* What heapam does with the page that xs_cbuf of an IndexFetchHeapData pins */
 #define VECSEG_SET_FETCHED_BLOCK(fetch, block) ((fetch)->xs_blk = (block))
-#define VECSEG_PRUNE_FETCHED(fetch)                                     \
-	heap_page_prune_opt((fetch)->xs_base.rel, (fetch)->xs_cbuf,         \
-						&(fetch)->xs_vmbuffer,                          \
-						(fetch)->xs_base.flags & SO_HINT_REL_READ_ONLY)
+#define VECSEG_PRUNE_FETCHED(fetch)                             \
+	heap_page_prune_opt((fetch)->xs_base.rel, (fetch)->xs_cbuf, \
+						&(fetch)->xs_vmbuffer,                  \
+						(fetch)->xs_base.flags &SO_HINT_REL_READ_ONLY)
 
 #else
 
@@ -273,11 +273,16 @@ vecseg_restore_strategies(RelOptInfo *rel, VecsegStrategies before)
 #define VECSEG_COPY_DISABLED_NODES(to, from) \
 	((to)->disabled_nodes = (from)->disabled_nodes)
 
+/* Is a column, by its index, without nulls?  A constraint may be NOT VALID. */
+#define VECSEG_HAS_NO_NULLS(desc, i) \
+	(TupleDescCompactAttr(desc, i)->attnullability == ATTNULLABLE_VALID)
+
 #else
 
 #define VECSEG_BITMAP_SCAN_BY_PAGE 1
 #define VECSEG_RELPATH(locator, fork) relpath(locator, fork)
 #define VECSEG_COPY_DISABLED_NODES(to, from) ((void) 0)
+#define VECSEG_HAS_NO_NULLS(desc, i) (TupleDescAttr(desc, i)->attnotnull)
 
 #define pg_noreturn pg_attribute_noreturn()
 

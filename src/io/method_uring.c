@@ -295,10 +295,13 @@ uring_block(VecsegIoQueue *queue, int timeout_ms)
 	unsigned int wait_for;
 	int ret;
 
-	/* Of many reads in flight, a few together: each sleep costs a switch. */
+	/*
+	 * Of many reads in flight, a few together: each sleep costs a switch.  One
+	 * also if none is this queue's: those of abandoned ones are waited for.
+	 */
 	wait_for =
-		Min(queue->in_flight,
-			Max(1, (queue->in_flight + queue->n_hinted) / WAIT_FRACTION));
+		Max(1, Min(queue->in_flight,
+				   (queue->in_flight + queue->n_hinted) / WAIT_FRACTION));
 	timeout.tv_sec = timeout_ms / 1000;
 	timeout.tv_nsec = (timeout_ms % 1000) * INT64CONST(1000000);
 

@@ -76,7 +76,8 @@ sorted_elements(ArrayType *array, CompareContext *context, int *nelements)
 	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
 	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign,
 					  &values, &nulls, &n);
-	elements = palloc(Max(n, 1) * sizeof(Element));
+	elements = MemoryContextAllocHuge(CurrentMemoryContext,
+									  Max(n, 1) * sizeof(Element));
 	*nelements = 0;
 	for (i = 0; i < n; i++)
 	{

@@ -163,7 +163,7 @@ match_bound(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *rinfo,
 		return NULL;
 	op = (OpExpr *) test->arg;
 	if (list_length(op->args) != 2 || attno <= 0 ||
-		!TupleDescAttr(desc, attno - 1)->attnotnull || !op_strict(op->opno) ||
+		!VECSEG_HAS_NO_NULLS(desc, attno - 1) || !op_strict(op->opno) ||
 		(OidIsValid(index->indexcollations[0]) &&
 		 index->indexcollations[0] != op->inputcollid))
 		return NULL;

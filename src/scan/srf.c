@@ -195,7 +195,10 @@ vecseg_retrieve(PG_FUNCTION_ARGS)
 	params->params[0].isnull = PG_ARGISNULL(1);
 	query = psprintf(
 		"SELECT %s FROM (SELECT u.id, pg_catalog.min(u.n) AS n"
-		" FROM ROWS FROM (pg_catalog.unnest($1::%s[])) WITH ORDINALITY AS u(id, n)"
+		/* in FROM, unnest() would make columns of a composite type's fields */
+		" FROM (SELECT pg_catalog.unnest(a.ids) AS id,"
+		" pg_catalog.generate_series(1, pg_catalog.cardinality(a.ids)) AS n"
+		" FROM (SELECT $1::%s[] AS ids) AS a) AS u"
 		" GROUP BY u.id) AS q"
 		" JOIN %s t ON %s ORDER BY q.n",
 		request.columns, vecseg_request_cast_type(operand_type),

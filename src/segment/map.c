@@ -52,7 +52,14 @@
 #define WINDOW_BYTES ((size_t) RELSEG_SIZE * BLCKSZ)
 #define NO_WINDOW (-1)
 
+/*
+ * fd.c lets a third of a process's files be others' than its own.  A quarter of
+ * those is left to others than us: dblink, foreign tables.
+ */
+#define MAX_DESCRIPTORS Max(max_safe_fds / 4, 4)
+
 static Window windows[MAX_WINDOWS];
+static int n_descriptors = 0;
 static uint64 clock_tick = 0;
 
 /* Address range that may fault now, and where to go then */
@@ -133,18 +140,22 @@ vecseg_map_open(Relation rel)
 }
 
 static void
+close_file(int fd)
+{
+	close(fd);
+	ReleaseExternalFD();
+	n_descriptors--;
+}
+
+static void
 close_window(int index)
 {
 	Window *window = &windows[index];
 
 	munmap(window->base, WINDOW_BYTES);
-	close(window->fd);
-	ReleaseExternalFD();
+	close_file(window->fd);
 	if (window->direct_fd >= 0)
-	{
-		close(window->direct_fd);
-		ReleaseExternalFD();
-	}
+		close_file(window->direct_fd);
 	window->map->windows[window->number] = NO_WINDOW;
 	window->base = NULL;
 }
@@ -214,7 +225,7 @@ open_file(VecsegMap *map, int number, int flags)
 	else
 		snprintf(path, sizeof(path), "%s.%d", map->path, number);
 
-	while (!AcquireExternalFD())
+	while (n_descriptors >= MAX_DESCRIPTORS || !AcquireExternalFD())
 	{
 		if (!make_room())
 			return -1;
@@ -222,6 +233,8 @@ open_file(VecsegMap *map, int number, int flags)
 	fd = BasicOpenFile(path, O_RDONLY | PG_BINARY | flags);
 	if (fd < 0)
 		ReleaseExternalFD();
+	else
+		n_descriptors++;
 	return fd;
 }
 
@@ -244,8 +257,7 @@ open_window(VecsegMap *map, int number)
 	base = mmap(NULL, WINDOW_BYTES, PROT_READ, MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED)
 	{
-		close(fd);
-		ReleaseExternalFD();
+		close_file(fd);
 		return NULL;
 	}
 	/* faults that happen all the same bring in a page, not the readahead */

@@ -62,9 +62,32 @@ count_cached_pages(const Window *window, BlockNumber block, uint32 nblocks)
 	return refused ? -1 : (int64) result[0];
 }
 
+/* Does mincore() find all these pages? */
+static bool
+all_in_core(char *address, size_t pages, size_t os_page)
+{
+	unsigned char vector[256];
+	size_t i;
+
+	while (pages > 0)
+	{
+		size_t n = Min(pages, lengthof(vector));
+
+		if (mincore(address, n * os_page, vector) != 0)
+			return false;
+		for (i = 0; i < n; i++)
+		{
+			if ((vector[i] & 1) == 0)
+				return false;
+		}
+		address += n * os_page;
+		pages -= n;
+	}
+	return true;
+}
+
 /*
- * Are the blocks in the kernel's page cache?  They must lie in one file; the
- * first 1 MB of them is looked at.
+ * Are the blocks in the kernel's page cache?  They must lie in one file.
  *
  * Of many pages cachestat() asks in a fraction of the time of mincore(), which
  * looks up each.
@@ -72,16 +95,13 @@ count_cached_pages(const Window *window, BlockNumber block, uint32 nblocks)
 bool
 vecseg_map_resident(VecsegMap *map, BlockNumber block, uint32 nblocks)
 {
-	unsigned char vector[256];
 	size_t os_page = (size_t) sysconf(_SC_PAGESIZE);
 	Window *window = vecseg_map_window(map, block);
 	size_t pages;
-	size_t i;
 
 	if (window == NULL)
 		return false;
 	pages = ((size_t) nblocks * BLCKSZ + os_page - 1) / os_page;
-	pages = Min(pages, lengthof(vector));
 	if (pages >= CACHESTAT_PAGES)
 	{
 		int64 cached =
@@ -90,15 +110,7 @@ vecseg_map_resident(VecsegMap *map, BlockNumber block, uint32 nblocks)
 		if (cached >= 0)
 			return cached >= (int64) pages;
 	}
-	if (mincore(vecseg_map_address(window, block), pages * os_page, vector) !=
-		0)
-		return false;
-	for (i = 0; i < pages; i++)
-	{
-		if ((vector[i] & 1) == 0)
-			return false;
-	}
-	return true;
+	return all_in_core(vecseg_map_address(window, block), pages, os_page);
 }
 
 /*

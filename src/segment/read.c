@@ -32,6 +32,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "miscadmin.h"
 #include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
 
@@ -41,6 +42,12 @@
 #include "segment/read.h"
 #include "segment/store.h"
 #include "stats.h"
+
+/*
+ * A large value is prefetched in stretches: the kernel takes no more at a time
+ * than the disk does, and tells of no more what it has.
+ */
+#define STRETCH_BYTES (512 * 1024)
 
 /*
  * The shared buffer that the buffer table has for a block, or InvalidBuffer.
@@ -150,13 +157,18 @@ vecseg_read_page_ok(const char *page, BlockNumber block)
 			vecseg_page_checksum(page, block) == header->pd_checksum);
 }
 
-/* Copy bytes of a block; true if they were in shared buffers. */
+/*
+ * Copy bytes of a block; true if they were in shared buffers.  A large value has
+ * many blocks: a cancel is noticed between them.
+ */
 bool
 vecseg_read_piece(Relation rel, VecsegStore *store, BlockNumber block,
 				  uint32 offset, uint32 length, char *result)
 {
-	Buffer buffer = vecseg_read_pin(rel, block);
+	Buffer buffer;
 
+	CHECK_FOR_INTERRUPTS();
+	buffer = vecseg_read_pin(rel, block);
 	if (BufferIsValid(buffer))
 	{
 		vecseg_read_pinned(rel, buffer, block, offset, length, result);
@@ -269,11 +281,19 @@ vecseg_read_slice(Relation rel, uint32 value, uint32 header, uint32 size,
 	VecsegStore *store = vecseg_store_open(rel);
 	const VecsegSegmentEntry *entry = vecseg_store_find(rel, store, value);
 	uint64 position = vecseg_read_position(rel, entry, value, size);
+	bool shared = true;
+	uint32 done;
 	uint32 found;
 
-	prefetch_absent(rel, store, entry, position + offset, length);
-	vecseg_stats_count_single(
-		read_bytes(rel, store, entry, position + offset, length, result));
+	for (done = 0; done < length; done += Min(length - done, STRETCH_BYTES))
+	{
+		uint64 from = position + offset + done;
+		uint32 stretch = Min(length - done, STRETCH_BYTES);
+
+		prefetch_absent(rel, store, entry, from, stretch);
+		shared &= read_bytes(rel, store, entry, from, stretch, result + done);
+	}
+	vecseg_stats_count_single(shared);
 	if (offset == 0 && length >= sizeof(found))
 		memcpy(&found, result, sizeof(found));
 	else

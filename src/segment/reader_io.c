@@ -162,11 +162,14 @@ static void
 copy_from_read(VecsegReader *reader, ReaderValue *value,
 			   const PlannedRead *read, const bool *good)
 {
+	BlockNumber end = read->block + read->nblocks;
 	uint32 k;
 
 	if (value->image == NULL)
 		vecseg_reader_take_image(reader, value);
-	for (k = 0; k < value->nblocks; k++)
+	/* a large value has many blocks, most of them in other reads */
+	for (k = Max(value->block, read->block) - value->block;
+		 k < value->nblocks && value->block + k < end; k++)
 	{
 		BlockNumber block = value->block + k;
 		uint32 index = block - read->block;
@@ -175,8 +178,6 @@ copy_from_read(VecsegReader *reader, ReaderValue *value,
 		uint32 length = vecseg_reader_piece(value, k, &offset, &start);
 		char *image = (char *) value->image + start;
 
-		if (block < read->block || index >= read->nblocks)
-			continue;
 		if (good[index])
 			memcpy(image, read->request->buffer + index * BLCKSZ + offset,
 				   length);

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 
 #include "segment/read.h"
@@ -246,6 +247,7 @@ read_wide(VecsegReader *reader, VecsegStore *store, const ReaderValue *value)
 			reader->context, reader->wide_end / WIDE_BLOCKS / 8 + 1);
 	for (piece = value->block / WIDE_BLOCKS; piece <= last; piece++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (piece_was_read(reader, store, piece))
 			continue;
 		vecseg_map_prefetch(store->map, piece * WIDE_BLOCKS,
@@ -348,6 +350,7 @@ vecseg_reader_copy_mapped(VecsegReader *reader, VecsegStore *store,
 		uint32 length = vecseg_reader_piece(value, k, &offset, &start);
 		char *image = (char *) value->image + start;
 
+		CHECK_FOR_INTERRUPTS();
 		if (!check_mapped_page(reader, store, block) ||
 			!vecseg_map_copy(store->map, block, offset, length, image))
 		{

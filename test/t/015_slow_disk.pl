@@ -71,6 +71,16 @@ sub wait_until
 	return;
 }
 
+# Hundredths of a second that a process has used
+sub cpu_ticks
+{
+	my ($pid) = @_;
+	my $stat = PostgreSQL::Test::Utils::slurp_file("/proc/$pid/stat");
+	my @fields = split ' ', $stat =~ s/.*\) //sr;
+
+	return $fields[11] + $fields[12];
+}
+
 # No fault from now on; what hangs goes on.
 sub heal
 {
@@ -303,6 +313,13 @@ if (@methods > 1)
 			"SELECT wait_event = 'DataFileRead' FROM pg_stat_activity "
 			  . "WHERE pid = $pid")
 		  : wait_until("round $round", sub { hanging() > $before });
+		if ($before > 256)
+		{
+			my $ticks = cpu_ticks($pid);
+			usleep(1_000_000);
+			cmp_ok(cpu_ticks($pid) - $ticks, '<', 20,
+				"round $round: waits without using the processor");
+		}
 		$node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
 		# asynchronously it would wait for those that hang, if the kernel had
 		# dropped a page of the other table from its cache
