@@ -518,7 +518,8 @@ sub only_expected_errors
 		|postmaster\ exited\ during\ a\ parallel\ transaction
 		|terminating\ (?:connection|background\ worker|walreceiver|autovacuum)
 		|the\ database\ system\ is
-		|could\ not\ (?:connect\ to\ the\ primary|receive\ data\ from\ WAL\ stream
+		|could\ not\ (?:connect\ to\ the\ primary
+			|(?:receive\ data\ from|send\ data\ to)\ WAL\ stream
 			|send\ end-of-streaming\ message)/x
 	} split /\n/, slurp_file($node->logfile);
 
