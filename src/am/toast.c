@@ -273,10 +273,10 @@ plan_row(Relation rel, HeapTuple tuple, HeapTuple oldtuple, RowPlan *row,
 {
 	TupleDesc desc = RelationGetDescr(rel);
 	int natts = desc->natts;
-	bool has_dense = OidIsValid(rel->rd_rel->reltoastrelid) &&
-					 vecseg_dense_columns(rel) != NULL;
+	bool has_toast = OidIsValid(rel->rd_rel->reltoastrelid);
+	const bool *dense = has_toast ? vecseg_dense_columns(rel) : NULL;
 
-	if (!has_dense && !HeapTupleHasExternal(tuple) &&
+	if (dense == NULL && !HeapTupleHasExternal(tuple) &&
 		tuple->t_len <= TOAST_TUPLE_THRESHOLD && oldtuple == NULL)
 		return false;
 
@@ -298,8 +298,9 @@ plan_row(Relation rel, HeapTuple tuple, HeapTuple oldtuple, RowPlan *row,
 	toast_tuple_init(&row->ttc);
 
 	/* looked up again: detoasting may have rebuilt the cached flags */
-	if (has_dense)
-		externalize_dense(row, list, vecseg_dense_columns(rel));
+	dense = has_toast ? vecseg_dense_columns(rel) : NULL;
+	if (dense != NULL)
+		externalize_dense(row, list, dense);
 
 	/* heapam's toaster will look at the row in just these cases */
 	if ((row->ttc.ttc_flags & TOAST_NEEDS_CHANGE) != 0 ||
