@@ -60,9 +60,8 @@ is_dense_type(Oid typid)
 
 /*
  * One flag per column: is it of a dense type, with values kept out of line?
- * PLAIN and MAIN storage ask for values in the row.  The answer is cached in
- * the relation cache, and good until the next opening of any relation; NULL
- * means that there is no such column.
+ * PLAIN and MAIN storage ask for values in the row.  The answer is kept in the
+ * relation cache; returned is a copy, or NULL if there is no such column.
  */
 const bool *
 vecseg_dense_columns(Relation rel)
@@ -94,7 +93,11 @@ vecseg_dense_columns(Relation rel)
 		memcpy(cache, flags, (desc->natts + 1) * sizeof(bool));
 		pfree(flags);
 	}
-	return cache[0] ? cache + 1 : NULL;
+	if (!cache[0])
+		return NULL;
+	/* what looks into catalogs next may rebuild the cache's entry again */
+	return memcpy(palloc(desc->natts * sizeof(bool)), cache + 1,
+				  desc->natts * sizeof(bool));
 }
 
 /* May values of dense columns be so large that they leave the row? */

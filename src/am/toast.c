@@ -273,8 +273,9 @@ plan_row(Relation rel, HeapTuple tuple, HeapTuple oldtuple, RowPlan *row,
 {
 	TupleDesc desc = RelationGetDescr(rel);
 	int natts = desc->natts;
-	bool has_toast = OidIsValid(rel->rd_rel->reltoastrelid);
-	const bool *dense = has_toast ? vecseg_dense_columns(rel) : NULL;
+	const bool *dense = OidIsValid(rel->rd_rel->reltoastrelid)
+							? vecseg_dense_columns(rel)
+							: NULL;
 
 	if (dense == NULL && !HeapTupleHasExternal(tuple) &&
 		tuple->t_len <= TOAST_TUPLE_THRESHOLD && oldtuple == NULL)
@@ -297,8 +298,6 @@ plan_row(Relation rel, HeapTuple tuple, HeapTuple oldtuple, RowPlan *row,
 	}
 	toast_tuple_init(&row->ttc);
 
-	/* looked up again: detoasting may have rebuilt the cached flags */
-	dense = has_toast ? vecseg_dense_columns(rel) : NULL;
 	if (dense != NULL)
 		externalize_dense(row, list, dense);
 
