@@ -175,13 +175,13 @@ SELECT new_built();
 CREATE FUNCTION add_row(i int) RETURNS int VOLATILE LANGUAGE plpgsql AS $$
 BEGIN
 	IF current_setting('regress.add') <> '' AND i <= 20 THEN
-		INSERT INTO built VALUES (i + current_setting('regress.add')::int, 1, vec(i + current_setting('regress.add')::int, 1, 700));
+		INSERT INTO public.built VALUES (i + current_setting('regress.add')::int, 1, public.vec(i + current_setting('regress.add')::int, 1, 700));
 	END IF;
 	RETURN i;
 END $$;
-CREATE FUNCTION same_id(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN add_row(i); END $$;
-CREATE FUNCTION has_id(i int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN add_row(i) > 0; END $$;
-CREATE FUNCTION first_of(i int, e real[]) RETURNS real IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN e[1] + 0 * add_row(i); END $$;
+CREATE FUNCTION same_id(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN public.add_row(i); END $$;
+CREATE FUNCTION has_id(i int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN public.add_row(i) > 0; END $$;
+CREATE FUNCTION first_of(i int, e real[]) RETURNS real IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN e[1] + 0 * public.add_row(i); END $$;
 SET regress.add = 1000;
 CREATE INDEX built_i ON built (same_id(id));
 SET regress.add = '';
@@ -207,11 +207,11 @@ DECLARE
 	found int;
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_cursors WHERE name = 'rows') THEN
-		OPEN rows FOR SELECT id, embedding[1] = (vec(id, 1, 700))[1] AS same FROM built;
+		OPEN rows FOR SELECT id, embedding[1] = (public.vec(id, 1, 700))[1] AS same FROM public.built;
 		FETCH rows INTO found;
 	END IF;
 	BEGIN
-		PERFORM embedding / 0 FROM built;
+		PERFORM embedding / 0 FROM public.built;
 	EXCEPTION WHEN undefined_function THEN
 	END;
 	RETURN 1 / (i - 2 * current_setting('regress.fail')::int);

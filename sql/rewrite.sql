@@ -192,6 +192,31 @@ INSERT INTO kept SELECT i, -i, vec(i, 1, 700) FROM generate_series(1, 20) i;
 SELECT hold('TRUNCATE kept');
 SELECT id FROM kept WHERE embedding IS DISTINCT FROM vec(id, 2, 700);
 COMMIT;
+-- and when that was rolled back
+CREATE FUNCTION hold_undone(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	held record;
+BEGIN
+	BEGIN
+		EXECUTE command;
+		INSERT INTO kept SELECT i, -i, vec(i, 3, 700) FROM generate_series(1001, 1020) i;
+		SELECT * INTO held FROM kept WHERE id = 1003;
+		RAISE EXCEPTION 'undo';
+	EXCEPTION WHEN raise_exception THEN
+	END;
+	INSERT INTO kept SELECT i, -i, vec(i, 2, 700) FROM generate_series(2001, 2200) i;
+	BEGIN
+		RETURN CASE WHEN held.embedding = vec(1003, 3, 700) THEN 'the same' ELSE 'another''s' END;
+	EXCEPTION WHEN data_corrupted THEN
+		RETURN 'gone';
+	END;
+END $$;
+SELECT hold_undone('TRUNCATE kept');
+DELETE FROM kept WHERE id > 1000;
+SELECT hold_undone('CLUSTER kept USING kept_pkey');
+SELECT id FROM kept WHERE embedding IS DISTINCT FROM vec(id, 2, 700);
+SELECT * FROM vecseg_check('kept');
+DROP FUNCTION hold_undone(text);
 -- afterwards, ids start from the beginning
 TRUNCATE kept;
 INSERT INTO kept SELECT i, -i, vec(i, 2, 700) FROM generate_series(1, 20) i;

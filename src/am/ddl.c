@@ -79,10 +79,17 @@ needs_fmgr_hook_for_guises(Oid function)
 		   (prev_needs_fmgr_hook != NULL && prev_needs_fmgr_hook(function));
 }
 
-/* What a function's call keeps for us, and for the hook before ours */
+/* What a function's call keeps for us: calls of one FmgrInfo may nest */
+typedef struct TakenOff
+{
+	HeapGuise *guises;
+	struct TakenOff *outer;
+} TakenOff;
+
+/* What is kept for a function, for us and for the hook before ours */
 typedef struct FunctionCall
 {
-	HeapGuise *taken_off;
+	TakenOff *taken_off;
 	Datum prev_private;
 } FunctionCall;
 
@@ -91,6 +98,7 @@ static void
 take_guises_off(FmgrHookEventType event, FmgrInfo *flinfo, Datum *private)
 {
 	FunctionCall *call = (FunctionCall *) DatumGetPointer(*private);
+	TakenOff *taken_off;
 	HeapGuise *guise;
 
 	if (call == NULL)
@@ -100,14 +108,20 @@ take_guises_off(FmgrHookEventType event, FmgrInfo *flinfo, Datum *private)
 	}
 	if (event == FHET_START)
 	{
+		taken_off = MemoryContextAlloc(flinfo->fn_mcxt, sizeof(TakenOff));
+		taken_off->guises = guises;
+		taken_off->outer = call->taken_off;
+		call->taken_off = taken_off;
 		for (guise = guises; guise != NULL; guise = guise->outer)
 			guise->rel->rd_tableam = guise->routine;
-		call->taken_off = guises;
 		guises = NULL;
 	}
 	else
 	{
-		guises = call->taken_off;
+		taken_off = call->taken_off;
+		call->taken_off = taken_off->outer;
+		guises = taken_off->guises;
+		pfree(taken_off);
 		wear_guises((Datum) 0, InvalidOid);
 	}
 	if (prev_fmgr_hook != NULL)

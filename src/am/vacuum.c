@@ -168,14 +168,14 @@ visit_row(Relation rel, HeapTuple tuple, Buffer buffer, Marking *marking)
 	TransactionId dead_after;
 	HTSV_Result status =
 		HeapTupleSatisfiesVacuumHorizon(tuple, buffer, &dead_after);
+	const char *problem;
 
-	/* rolled back, perhaps with the columns that it has */
-	if (status == HEAPTUPLE_DEAD)
-		return NULL;
 	marking->live =
 		status == HEAPTUPLE_LIVE || status == HEAPTUPLE_DELETE_IN_PROGRESS;
-	return vecseg_references_visit(RelationGetDescr(rel), tuple, keep_value,
-								   marking);
+	problem = vecseg_references_visit(RelationGetDescr(rel), tuple, keep_value,
+									  marking);
+	/* rolled back, perhaps with columns that it has: nobody will see it */
+	return status == HEAPTUPLE_DEAD ? NULL : problem;
 }
 
 /* Keep the values that the row versions on a page refer to. */

@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xloginsert.h"
 #include "miscadmin.h"
@@ -25,11 +26,60 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "segment/checksum.h"
+#include "segment/map.h"
+#include "segment/read.h"
 #include "segment/space.h"
 #include "wal/record.h"
 
-/* What vecseg_space_retire() has learnt in this transaction */
+/* Was vecseg_space_retire() called in this transaction?  No ids below this. */
+static bool retiring = false;
 static uint32 first_unretired = VECSEG_FIRST_VALUE;
+
+/*
+ * When a subtransaction is rolled back, others may store values in the old file
+ * before this transaction is over: ids that they are unlikely to come to.
+ */
+#define ROLLBACK_DISTANCE (1 << 24)
+
+static void
+retire_below(uint64 value)
+{
+	/* leave room for values: better the same ids again than too few */
+	if (value > PG_UINT32_MAX / 2)
+		first_unretired = VECSEG_FIRST_VALUE;
+	else
+		first_unretired = Max(first_unretired, (uint32) value);
+}
+
+/*
+ * Copy the meta page; false if it is damaged.  It is read past shared buffers if
+ * it is not there: a damaged one must neither be in the way, nor leave zeros
+ * in a buffer.
+ */
+static bool
+copy_meta_page(Relation rel, VecsegStore *store, char *page)
+{
+	Buffer buffer = vecseg_read_pin(rel, VECSEG_META_BLOCK);
+
+	if (BufferIsValid(buffer))
+	{
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		memcpy(page, BufferGetPage(buffer), BLCKSZ);
+		UnlockReleaseBuffer(buffer);
+	}
+	else
+	{
+		if (store->map == NULL)
+			store->map = vecseg_map_open(rel);
+		if (!vecseg_map_copy(store->map, VECSEG_META_BLOCK, 0, BLCKSZ, page) ||
+			(DataChecksumsNeedVerify() &&
+			 vecseg_page_checksum(page, VECSEG_META_BLOCK) !=
+				 ((PageHeader) page)->pd_checksum))
+			return false;
+	}
+	return vecseg_page_problem(page, VECSEG_PAGE_META) == NULL;
+}
 
 /*
  * To be called when a transaction gives a table's values another file (CLUSTER,
@@ -40,31 +90,26 @@ static uint32 first_unretired = VECSEG_FIRST_VALUE;
 void
 vecseg_space_retire(Relation rel)
 {
-	Buffer buffer;
-	Page page;
+	/* also for vecseg_space_forget_retired() */
+	VecsegStore *store = vecseg_store_open(rel);
+	uint64 next = VECSEG_FIRST_VALUE;
+	PGAlignedBlock page;
 
-	(void) vecseg_store_open(rel); /* for vecseg_space_forget_retired() */
-	if (!smgrexists(RelationGetSmgr(rel), MAIN_FORKNUM) ||
-		RelationGetNumberOfBlocks(rel) == 0)
-		return;
-	/* a damaged one must not be in the way */
-	buffer = ReadBufferExtended(rel, MAIN_FORKNUM, VECSEG_META_BLOCK,
-								RBM_ZERO_ON_ERROR, NULL);
-	page = BufferGetPage(buffer);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (vecseg_page_problem(page, VECSEG_PAGE_META) == NULL)
-		first_unretired =
-			Max(first_unretired, VecsegPageGetMeta(page)->next_value);
-	UnlockReleaseBuffer(buffer);
-	/* leave room for values: better the same ids again than too few */
-	if (first_unretired > PG_UINT32_MAX / 2)
-		first_unretired = VECSEG_FIRST_VALUE;
+	retiring = true;
+	if (smgrexists(RelationGetSmgr(rel), MAIN_FORKNUM) &&
+		RelationGetNumberOfBlocks(rel) > 0 &&
+		copy_meta_page(rel, store, page.data))
+		next = VecsegPageGetMeta(page.data)->next_value;
+	if (GetCurrentTransactionNestLevel() > 1)
+		next += ROLLBACK_DISTANCE;
+	retire_below(next);
 }
 
 /* The transaction is over. */
 void
 vecseg_space_forget_retired(void)
 {
+	retiring = false;
 	first_unretired = VECSEG_FIRST_VALUE;
 }
 
@@ -125,17 +170,18 @@ create_meta_page(Relation rel)
 
 /*
  * The meta page, pinned and locked.  It is made when missing: the file is
- * empty, or was extended but the record was not written before a crash.
- * Caller holds the extension lock.
+ * empty, or was extended but the record was not written before a crash; not if
+ * more follows, which is damage.  Caller holds the extension lock.
  */
 static Buffer
 lock_meta_page(Relation rel)
 {
+	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
 	Buffer buffer;
 
-	if (RelationGetNumberOfBlocks(rel) == 0)
+	if (nblocks == 0)
 		create_meta_page(rel);
-	else
+	else if (nblocks == 1)
 	{
 		bool is_new;
 
@@ -201,9 +247,8 @@ plan_segment(Relation rel, const VecsegMeta *meta, VecsegSegmentKind kind,
 	plan->segment = meta->nsegments;
 	plan->new_directory =
 		meta->nsegments == meta->ndirectory * VECSEG_ENTRIES_PER_PAGE;
-	entry->first_value = meta->nsegments == 0
-							 ? Max(meta->next_value, first_unretired)
-							 : meta->next_value;
+	/* any segment: a subtransaction's new file may have been rolled back */
+	entry->first_value = Max(meta->next_value, first_unretired);
 	entry->nslots = vecseg_segment_slots(slot_size, data_blocks);
 	entry->slot_size = slot_size;
 	entry->first_block = meta->next_block + (plan->new_directory ? 1 : 0);
@@ -299,6 +344,8 @@ vecseg_space_add_segment(Relation rel, VecsegStore *store,
 			clear_blocks(rel, end - 1, end);
 		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 		write_segment(rel, buffer, directory_block, &plan);
+		if (retiring)
+			retire_below((uint64) plan.entry.first_value + plan.entry.nslots);
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	}
 	ReleaseBuffer(buffer);

@@ -60,6 +60,26 @@ $node->restart;
 check_all($node, 'items', undef, rows => $rows, dims => $dims,
 	name => 'pages evicted between records, written');
 
+# --- a damaged meta page is not taken for one that is missing ---
+
+my $file = toast_file($node, 'items');
+my $session = $node->background_psql('postgres', on_error_stop => 0);
+$session->query_safe('SELECT count(embedding[1]) FROM items');
+$session->query_safe('SET enable_seqscan = off; SET enable_bitmapscan = off');
+$session->query_safe('CHECKPOINT');
+$session->query_safe('SELECT sum(length(filler)) FROM other WHERE i > 0')
+  for 1 .. 2;
+my $meta = substr PostgreSQL::Test::Utils::slurp_file($file), 0, 8192;
+overwrite($file, 0, "\xAA" x 8192);
+$node->safe_psql('postgres', 'BEGIN; TRUNCATE items; ROLLBACK');
+$session->query('INSERT INTO items VALUES (0, 1, vec(0, 1, 77))');
+like($session->{stderr}, qr/invalid page in block 0/,
+	'an insert into a store without its meta page');
+$session->quit;
+overwrite($file, 0, $meta);
+check_all($node, 'items', undef, rows => $rows, dims => $dims,
+	name => 'with the meta page again');
+
 # --- rows whose pages a window does not pin ---
 
 $node->safe_psql('postgres', <<'END');
