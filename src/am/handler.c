@@ -15,12 +15,18 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/heapam.h"
+#include "access/heaptoast.h"
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/tableam.h"
+#include "catalog/catalog.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
+#include "nodes/bitmapset.h"
 #include "storage/bufmgr.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -201,6 +207,63 @@ fetch_old_row(Relation rel, ItemPointer tid)
 	return result;
 }
 
+/* Does an update change the key by which subscribers know the row? */
+static bool
+changes_identity(Relation rel, HeapTuple old, HeapTuple new)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+	Bitmapset *key;
+	int i = -1;
+
+	if (!RelationIsLogicallyLogged(rel) ||
+		rel->rd_rel->relreplident == REPLICA_IDENTITY_FULL)
+		return false;
+	key = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_IDENTITY_KEY);
+	while ((i = bms_next_member(key, i)) >= 0)
+	{
+		AttrNumber attnum = i + FirstLowInvalidHeapAttributeNumber;
+		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
+		bool old_null;
+		bool new_null;
+		Datum old_value = heap_getattr(old, attnum, desc, &old_null);
+		Datum new_value = heap_getattr(new, attnum, desc, &new_null);
+
+		if (old_null != new_null ||
+			(!old_null &&
+			 !datumIsEqual(old_value, new_value, att->attbyval, att->attlen)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A row version without the values that a heap table would have in the row, so that
+ * an update stores, and logs, them anew.
+ *
+ * When an update of the key brings a row into a publication's row filter,
+ * subscribers get it as a new row, of which they have what the update's records
+ * have: values that it left alone are missing, but for those in the row.
+ */
+static HeapTuple
+forget_small_values(Relation rel, HeapTuple tuple)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+	Datum *values = palloc(desc->natts * sizeof(Datum));
+	bool *isnull = palloc(desc->natts * sizeof(bool));
+	int i;
+
+	heap_deform_tuple(tuple, desc, values, isnull);
+	for (i = 0; i < desc->natts; i++)
+	{
+		if (!isnull[i] && TupleDescAttr(desc, i)->attlen == -1 &&
+			VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(values[i])) &&
+			toast_raw_datum_size(values[i]) <=
+				RelationGetToastTupleTarget(rel, TOAST_TUPLE_TARGET))
+			isnull[i] = true;
+	}
+	return heap_form_tuple(desc, values, isnull);
+}
+
 static TM_Result
 vecseg_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
 					VECSEG_CID_AND_OPTIONS, Snapshot snapshot,
@@ -214,10 +277,13 @@ vecseg_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
 
 	PG_TRY();
 	{
-		HeapTuple stored =
-			vecseg_toast_tuple(rel, tuple, fetch_old_row(rel, otid),
-							   VECSEG_UPDATE_NO_LOGICAL(options));
+		HeapTuple old = fetch_old_row(rel, otid);
+		HeapTuple stored;
 
+		if (old != NULL && changes_identity(rel, old, tuple))
+			old = forget_small_values(rel, old);
+		stored = vecseg_toast_tuple(rel, tuple, old,
+									VECSEG_UPDATE_NO_LOGICAL(options));
 		result = heap_update(rel, otid, stored, cid, options, crosscheck, wait,
 							 tmfd, lockmode, update_indexes);
 		if (result != TM_Ok)
