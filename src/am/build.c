@@ -214,6 +214,7 @@ push(VecsegBuild *build, ItemPointer tid)
 	tuple->t_self = *tid;
 	tuple->t_tableOid = RelationGetRelid(build->rel);
 	ExecForceStoreHeapTuple(tuple, build->pushed, true);
+	vecseg_window_expect_writes(build->window);
 	vecseg_window_push(build->window, build->pushed);
 	ExecClearTuple(build->pushed);
 }

@@ -331,6 +331,13 @@ vecseg_window_push(VecsegWindow *window, TupleTableSlot *slot)
 }
 
 void
+vecseg_window_expect_writes(VecsegWindow *window)
+{
+	if (window->reader != NULL)
+		vecseg_reader_expect_writes(window->reader);
+}
+
+void
 vecseg_window_mark(VecsegWindow *window)
 {
 	Assert(vecseg_window_rows(window) > 0);

@@ -77,6 +77,12 @@ extern int vecseg_window_limit(const VecsegWindow *window);
  */
 extern void vecseg_window_push(VecsegWindow *window, TupleTableSlot *slot);
 
+/*
+ * To be called before each row that may have been stored since the one before it
+ * was pushed: in a scan without a snapshot.
+ */
+extern void vecseg_window_expect_writes(VecsegWindow *window);
+
 /* A mark of the caller's for the row that was pushed last */
 extern void vecseg_window_mark(VecsegWindow *window);
 

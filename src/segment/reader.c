@@ -31,10 +31,10 @@
  * server's own errors with the file's name.
  *
  * Two things are assumed of the values of one reader: they belong to rows
- * visible to a snapshot taken before it was opened, or at least written
- * before they are added; and no page is asked for in the buffer table twice
- * in a row: a page once found absent had been written out, with every such
- * value on it.
+ * visible to a snapshot taken before it was opened, or else
+ * vecseg_reader_expect_writes() is called before they are added; and no page is
+ * asked for in the buffer table twice in a row: a page once found absent had been
+ * written out, with every such value on it.
  *
  * Is a page in the kernel's cache?  mincore() tells, for the price of a
  * system call.  A bulk reader asks for whole regions: where the kernel has
@@ -319,6 +319,12 @@ static bool
 reads_whole_pages(const VecsegReader *reader)
 {
 	return reader->checksums && reader->part == VECSEG_READ_IN_ORDER;
+}
+
+void
+vecseg_reader_expect_writes(VecsegReader *reader)
+{
+	reader->absent = InvalidBlockNumber;
 }
 
 uint64

@@ -45,6 +45,12 @@ extern VecsegReader *vecseg_reader_open(Relation rel, VecsegReadPart part,
 										VecsegIoCounters *counters);
 
 /*
+ * Values that are added from here on may have been written since the last one was
+ * added.
+ */
+extern void vecseg_reader_expect_writes(VecsegReader *reader);
+
+/*
  * Add a value: its id, the size of its whole image, and whether the image is
  * compressed.  Returns its number.
  */

@@ -44,6 +44,9 @@ typedef struct SlotWrite
 	BlockNumber fresh_from; /* data blocks from here on are unused */
 } SlotWrite;
 
+/* Pages that a record may have in any server */
+#define LEAST_PAGES 4
+
 /*
  * The most bytes to write in one record, wherever they start in a page: all
  * of a record's pages are pinned, which must leave others their buffers.
@@ -51,7 +54,7 @@ typedef struct SlotWrite
 static uint32
 record_bytes(void)
 {
-	int pages = Max(4, Min(VECSEG_WRITE_MAX_PAGES, NBuffers / 64));
+	int pages = Max(LEAST_PAGES, Min(VECSEG_WRITE_MAX_PAGES, NBuffers / 64));
 
 	return (uint32) ((pages - 1) * VECSEG_CONTENT_SIZE);
 }
@@ -60,6 +63,18 @@ static uint32
 image_size(const VecsegValue *value)
 {
 	return VARSIZE(value->image);
+}
+
+/*
+ * Must a block hold other slots' bytes already?  Those of a large value may be
+ * missing, and a class's slots may end with a page that none was written to.
+ */
+static bool
+was_written(const SlotWrite *write, BlockNumber block)
+{
+	return block < write->fresh_from &&
+		   write->entry.kind == VECSEG_KIND_EXACT &&
+		   write->entry.slot_size <= (LEAST_PAGES - 1) * VECSEG_CONTENT_SIZE;
 }
 
 /*
@@ -78,7 +93,8 @@ lock_data_page(const SlotWrite *write, BlockNumber block, bool fresh,
 		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 
 	*is_new = PageIsNew(BufferGetPage(buffer));
-	if (!*is_new)
+	/* a lost write must not become a page that looks sound */
+	if (!*is_new || was_written(write, block))
 		vecseg_store_check_page(write->rel, BufferGetPage(buffer), block,
 								VECSEG_PAGE_DATA);
 	return buffer;

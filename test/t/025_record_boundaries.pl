@@ -1,6 +1,6 @@
 # Values that are written in several WAL records, pages of segments that nothing
-# was written to, and windows that cannot pin what they hold, in a server with few
-# buffers.
+# was written to or that lost what was, and what readers take for granted of pages
+# and rows.
 
 use strict;
 use warnings;
@@ -127,6 +127,54 @@ $crashed->safe_psql('postgres',
 $crashed->safe_psql('postgres', 'VACUUM items');
 check_all($crashed, 'items', undef, rows => 10, dims => 500,
 	name => 'after a crash in the first insert');
+
+# --- a value that comes to a page which was not in shared buffers before ---
+
+$crashed->safe_psql('postgres', <<'END');
+CREATE TABLE summed (id int, version int, embedding real[]) USING vecseg;
+CREATE FUNCTION first_of(i int, e real[]) RETURNS real IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+	IF i = 2 THEN
+		PERFORM pg_advisory_lock_shared(7), pg_advisory_unlock_shared(7);
+	END IF;
+	RETURN e[1];
+END $$;
+INSERT INTO summed SELECT i, 1, vec(i, 1, 500) FROM generate_series(1, 9) i;
+CREATE INDEX summed_index ON summed USING brin (first_of(id, embedding))
+	WITH (pages_per_range = 1);
+SELECT brin_desummarize_range('summed_index', 0);
+END
+$crashed->restart;
+my $other = $crashed->background_psql('postgres');
+$other->query_safe('SELECT pg_advisory_lock(7)');
+my $summary =
+  start_client($crashed, "SELECT brin_summarize_range('summed_index', 0);\n");
+$crashed->poll_query_until('postgres',
+	"SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+) or BAIL_OUT('the summary did not come to the function');
+$other->query_safe('INSERT INTO summed SELECT 10, 1, vec(10, 1, 500)');
+$other->query_safe('SELECT pg_advisory_unlock(7)');
+ok(finish_client($summary), 'a summary of rows that come in the meantime');
+$other->quit;
+check_all($crashed, 'summed', undef, rows => 10, dims => 500);
+
+# --- a page that lost what was written to it is not made good by the next value ---
+
+$crashed->safe_psql('postgres', <<'END');
+CREATE TABLE lost (id int, version int, embedding real[]) USING vecseg;
+INSERT INTO lost SELECT 1, 1, vec(1, 1, 3000);
+END
+my $lost = toast_file($crashed, 'lost');
+$crashed->stop;
+my $written = overwrite($lost, 4 * 8192, "\0" x 8192);
+$crashed->start;
+is( scalar $crashed->psql('postgres',
+		'INSERT INTO lost SELECT 2, 1, vec(2, 1, 3000)'),
+	3, 'an insert that shares the page');
+$crashed->stop;
+overwrite($lost, 4 * 8192, $written);
+$crashed->start;
+check_all($crashed, 'lost', undef, rows => 1, dims => 3000);
 
 # --- what lies between values whose size is not a multiple of their slots' ---
 
