@@ -119,12 +119,13 @@ sub state_of
 
 	return $node->safe_psql(
 		$database,
-		join "\nUNION ALL\n",
-		map {
-			sprintf
-			  "(SELECT '$_', count(*), md5(string_agg(md5(record_send(x)), '' ORDER BY id)) FROM (%s) x)",
-			  published($_)
-		} @tables);
+		join("\nUNION ALL\n",
+			map {
+				sprintf
+				  "(SELECT '$_', count(*), md5(string_agg(md5(record_send(x)), '' ORDER BY id)) FROM (%s) x)",
+				  published($_)
+			} @tables)
+		  . "\nORDER BY 1");    # a parallel plan has its own order
 }
 
 sub compare
