@@ -69,6 +69,7 @@ our @EXPORT = qw(
   server_log_is_clean
   wrong_vectors
   toast_file
+  wait_until_held
   overwrite
   cached_bytes
   drop_os_cache
@@ -653,6 +654,30 @@ sub toast_file
 	  . $node->safe_psql($database // 'postgres',
 		'SELECT pg_relation_filepath(reltoastrelid) FROM pg_class '
 		  . "WHERE oid = '$table'::regclass");
+}
+
+=pod
+
+=item wait_until_held($node, $who, %options)
+
+Wait until one session waits for an advisory lock; C<$who> tells, if it does not
+come to that, what should have. Options:
+
+  part      the second key of that lock
+  database
+
+=cut
+
+sub wait_until_held
+{
+	my ($node, $who, %options) = @_;
+	my $part = defined $options{part} ? "AND objid = $options{part}" : '';
+
+	$node->poll_query_until($options{database} // 'postgres',
+		'SELECT count(*) = 1 FROM pg_locks '
+		  . "WHERE locktype = 'advisory' AND NOT granted $part")
+	  or BAIL_OUT("not held at an advisory lock: $who");
+	return;
 }
 
 =pod

@@ -41,9 +41,7 @@ sub vacuum_until
 	$holder->query_safe('SELECT pg_advisory_lock(151, 0)');
 	my $client =
 	  start_client($node, "SET vecseg.stop_at = '$place';\nVACUUM $table;\n");
-	$node->poll_query_until('postgres',
-		"SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-	) or BAIL_OUT("VACUUM did not come to \"$place\"");
+	wait_until_held($node, "VACUUM, before \"$place\"");
 
 	# what was done so far must survive a crash
 	$node->safe_psql('postgres',

@@ -40,10 +40,7 @@ foreach my $step (0 .. $rows * ($records - 1) - 1)
 {
 	my $part = 1 + $step % ($records - 1);
 
-	$node->poll_query_until('postgres',
-		"SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' "
-		  . "AND NOT granted AND classid = 151 AND objid = $part)")
-	  or BAIL_OUT("the insert did not come to record $part of a value");
+	wait_until_held($node, 'the insert of a value', part => $part);
 	$holder->query_safe('SELECT sum(length(filler)) FROM other WHERE i > 0')
 	  for 1 .. 2;
 	# the lock that it was granted last is its own no more
@@ -69,8 +66,7 @@ $session->query_safe('SET enable_seqscan = off; SET enable_bitmapscan = off');
 $session->query_safe('CHECKPOINT');
 $session->query_safe('SELECT sum(length(filler)) FROM other WHERE i > 0')
   for 1 .. 2;
-my $meta = substr PostgreSQL::Test::Utils::slurp_file($file), 0, 8192;
-overwrite($file, 0, "\xAA" x 8192);
+my $meta = overwrite($file, 0, "\xAA" x 8192);
 $node->safe_psql('postgres', 'BEGIN; TRUNCATE items; ROLLBACK');
 $session->query('INSERT INTO items VALUES (0, 1, vec(0, 1, 77))');
 like($session->{stderr}, qr/invalid page in block 0/,
@@ -149,9 +145,7 @@ my $other = $crashed->background_psql('postgres');
 $other->query_safe('SELECT pg_advisory_lock(7)');
 my $summary =
   start_client($crashed, "SELECT brin_summarize_range('summed_index', 0);\n");
-$crashed->poll_query_until('postgres',
-	"SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
-) or BAIL_OUT('the summary did not come to the function');
+wait_until_held($crashed, 'the summary, in the function');
 $other->query_safe('INSERT INTO summed SELECT 10, 1, vec(10, 1, 500)');
 $other->query_safe('SELECT pg_advisory_unlock(7)');
 ok(finish_client($summary), 'a summary of rows that come in the meantime');

@@ -140,9 +140,7 @@ my $holder = open_session($primary);
 $holder->query_safe('SELECT pg_advisory_lock(151, 0)');
 my $vacuum =
   start_client($primary, "SET vecseg.stop_at = 'file';\nVACUUM others;\n");
-$primary->poll_query_until('postgres',
-	q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}
-) or BAIL_OUT('VACUUM did not come to the truncation');
+wait_until_held($primary, 'VACUUM, before the truncation');
 $primary->safe_psql('postgres',
 	q{SELECT pg_logical_emit_message(true, 'flush', '')});
 kill9($primary);

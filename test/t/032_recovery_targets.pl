@@ -107,9 +107,7 @@ foreach my $place ('truncate', 'file')
 	$holder->query_safe('SELECT pg_advisory_lock(151, 0)');
 	my $client =
 	  start_client($node, "SET vecseg.stop_at = '$place';\nVACUUM cut;\n");
-	$node->poll_query_until('postgres',
-		q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}
-	) or BAIL_OUT("VACUUM did not come to \"$place\"");
+	wait_until_held($node, "VACUUM, before \"$place\"");
 	$node->safe_psql('postgres', "SELECT pg_create_restore_point('$place')");
 	if ($place eq 'truncate')
 	{

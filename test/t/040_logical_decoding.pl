@@ -288,9 +288,8 @@ sub interrupted
 		"SET vecseg.stop_at = 'row';\nBEGIN;\n$statement;\n"
 		  . "RESET vecseg.stop_at;\n$then;\nCOMMIT;\n",
 		database => 'vecseg');
-	$node->poll_query_until('vecseg',
-		"SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-	) or BAIL_OUT('the statement did not store its row');
+	wait_until_held($node, 'the statement, its row stored',
+		database => 'vecseg');
 	$node->safe_psql('vecseg', $meanwhile);
 	$holder->quit;
 	ok(finish_client($client), 'the statement that was held');
