@@ -349,15 +349,16 @@ vecseg_io_take_hinted(VecsegIoQueue *queue)
 			dlist_head_element(VecsegIoRead, node, &queue->hinted);
 		struct iovec place = { VecsegIoReadAddress(read),
 							   VecsegIoReadLength(read) };
-		ssize_t result = preadv2(read->request.fd, &place, 1,
-								 VecsegIoReadOffset(read), RWF_NOWAIT);
+		VecsegIoCachedRead cached = { read->request.fd,
+									  VecsegIoReadOffset(read), &place, 1, 0 };
 
-		if (result <= 0)
+		vecseg_io_read_cached(&cached, 1);
+		if (cached.result <= 0)
 		{
-			queue->cannot_take = result < 0 && errno != EAGAIN;
+			queue->cannot_take = cached.result < 0 && cached.result != -EAGAIN;
 			break;
 		}
-		vecseg_io_completed(read, result);
+		vecseg_io_completed(read, cached.result);
 		taken++;
 	}
 	return taken;
@@ -622,6 +623,29 @@ vecseg_io_close(VecsegIoQueue *queue)
 			if (queue->reads[i].state != VECSEG_IO_FLYING)
 				read_drop_buffer(&queue->reads[i]);
 		}
+	}
+}
+
+void
+vecseg_io_read_cached(VecsegIoCachedRead *reads, int nreads)
+{
+	if (nreads > 1)
+	{
+		const VecsegIoMethodOps *ops = choose_method(vecseg_io_depth);
+
+		if (ops->read_cached != NULL)
+		{
+			ops->read_cached(reads, nreads);
+			return;
+		}
+	}
+	for (int i = 0; i < nreads; i++)
+	{
+		reads[i].result =
+			preadv2(reads[i].fd, reads[i].places, reads[i].nplaces,
+					reads[i].offset, RWF_NOWAIT);
+		if (reads[i].result < 0)
+			reads[i].result = -errno;
 	}
 }
 

@@ -52,6 +52,8 @@
 #ifndef VECSEG_IO_H
 #define VECSEG_IO_H
 
+#include <sys/uio.h>
+
 /*
  * Size of a request's buffer, the longest single read.  Long enough that a
  * disk's cost per request no longer matters, and the kernel's usual readahead
@@ -135,5 +137,23 @@ extern bool vecseg_io_is_async(const VecsegIoQueue *queue);
 
 /* Valid until the queue is closed */
 extern const VecsegIoStats *vecseg_io_stats(const VecsegIoQueue *queue);
+
+/* A read of what the page cache has, to places in a row */
+typedef struct VecsegIoCachedRead
+{
+	int fd;		  /* not O_DIRECT */
+	off_t offset; /* byte offset in file */
+	const struct iovec *places;
+	int nplaces;
+	ssize_t result; /* bytes read, or -errno */
+} VecsegIoCachedRead;
+
+/*
+ * Read without waiting for the disk, and without a queue: all have ended on
+ * return.  What the page cache lacks ends with -EAGAIN, or comes in part, and
+ * the kernel may have started to read it; -EOPNOTSUPP, -EINVAL or -ENOSYS: the
+ * kernel or the file system cannot read so.  Raises no ERROR.
+ */
+extern void vecseg_io_read_cached(VecsegIoCachedRead *reads, int nreads);
 
 #endif /* VECSEG_IO_H */

@@ -95,6 +95,12 @@ typedef struct VecsegIoMethodOps
 	 * NULL if reads never fly.
 	 */
 	void (*cancel)(VecsegIoQueue *queue);
+
+	/*
+	 * vecseg_io_read_cached() for several reads; NULL if that is not better
+	 * than one after the other.
+	 */
+	void (*read_cached)(VecsegIoCachedRead *reads, int nreads);
 } VecsegIoMethodOps;
 
 struct VecsegIoQueue

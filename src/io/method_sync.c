@@ -67,4 +67,5 @@ const VecsegIoMethodOps vecseg_io_sync_ops = {
 	.wait = sync_wait,
 	.poll = sync_poll,
 	.cancel = NULL,
+	.read_cached = NULL,
 };

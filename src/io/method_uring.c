@@ -77,9 +77,13 @@
 /* Sleep until one in so many of a queue's reads has come back. */
 #define WAIT_FRACTION 8
 
+/* In user data, beside the address of a VecsegIoCachedRead */
+#define CACHED_READ_TAG 1
+
 static struct io_uring uring;
 static unsigned int uring_entries = 0; /* 0: there is no ring */
 static unsigned int in_kernel = 0;
+static unsigned int cached_left = 0; /* of uring_read_cached() */
 static int broken_errno = 0; /* set when the ring cannot be used any more */
 
 
@@ -177,7 +181,7 @@ uring_startup(int depth)
  * the ring.  Returns the number accepted, or -errno if none was.
  */
 static int
-uring_enter(VecsegIoQueue *queue)
+uring_enter(void)
 {
 	struct io_uring_sq *sq = &uring.sq;
 	int accepted;
@@ -241,7 +245,7 @@ uring_submit(VecsegIoQueue *queue)
 			io_uring_sqe_set_data(sqe, read);
 		}
 
-		accepted = uring_enter(queue);
+		accepted = uring_enter();
 		if (accepted <= 0 && accepted != -EINTR)
 			return;
 		for (int i = 0; i < accepted; i++)
@@ -265,11 +269,17 @@ uring_reap(void)
 	{
 		for (unsigned int i = 0; i < count; i++)
 		{
-			VecsegIoRead *read = io_uring_cqe_get_data(cqes[i]);
+			uintptr_t data = (uintptr_t) io_uring_cqe_get_data(cqes[i]);
 
 			/* Cancellations have no data. */
-			if (read != NULL)
-				vecseg_io_completed(read, cqes[i]->res);
+			if ((data & CACHED_READ_TAG) != 0)
+			{
+				((VecsegIoCachedRead *) (data & ~CACHED_READ_TAG))->result =
+					cqes[i]->res;
+				cached_left--;
+			}
+			else if (data != 0)
+				vecseg_io_completed((VecsegIoRead *) data, cqes[i]->res);
 		}
 		io_uring_cq_advance(&uring, count);
 		in_kernel -= count;
@@ -396,14 +406,70 @@ uring_cancel(VecsegIoQueue *queue)
 
 		if (sqe == NULL)
 		{
-			if (uring_enter(queue) <= 0)
+			if (uring_enter() <= 0)
 				return;
 			sqe = io_uring_get_sqe(&uring);
 		}
 		io_uring_prep_cancel(sqe, read, 0);
 		io_uring_sqe_set_data(sqe, NULL);
 	}
-	(void) uring_enter(queue);
+	(void) uring_enter();
+}
+
+/* Submit reads that must not wait; result as uring_enter()'s */
+static int
+submit_cached(VecsegIoCachedRead *reads, int nreads)
+{
+	for (int i = 0; i < nreads; i++)
+	{
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&uring);
+
+		if (sqe == NULL)
+			break;
+		io_uring_prep_readv(sqe, reads[i].fd, reads[i].places, reads[i].nplaces,
+							reads[i].offset);
+		sqe->rw_flags = RWF_NOWAIT;
+		io_uring_sqe_set_data(
+			sqe, (void *) ((uintptr_t) &reads[i] | CACHED_READ_TAG));
+	}
+	return uring_enter();
+}
+
+/*
+ * Reads that must not wait end while they are submitted, so one system call
+ * serves for all: in a virtual machine it may cost more than a read.  Their
+ * places may be in any memory context, hence it is waited for the end of all,
+ * should the kernel do it otherwise.
+ */
+static void
+uring_read_cached(VecsegIoCachedRead *reads, int nreads)
+{
+	int taken = 0;
+
+	for (int i = 0; i < nreads; i++)
+		reads[i].result = -EAGAIN;
+	while (taken < nreads)
+	{
+		int accepted = submit_cached(reads + taken, nreads - taken);
+
+		if (accepted <= 0)
+			break;
+		cached_left += accepted;
+		taken += accepted;
+		(void) uring_reap();
+	}
+	while (cached_left > 0)
+	{
+		struct io_uring_cqe *cqe;
+		int ret = io_uring_wait_cqe(&uring, &cqe);
+
+		if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY)
+		{
+			errno = -ret;
+			elog(FATAL, "could not wait for reads from the page cache: %m");
+		}
+		(void) uring_reap();
+	}
 }
 
 const VecsegIoMethodOps vecseg_io_uring_ops = {
@@ -413,4 +479,5 @@ const VecsegIoMethodOps vecseg_io_uring_ops = {
 	.wait = uring_wait,
 	.poll = uring_poll,
 	.cancel = uring_cancel,
+	.read_cached = uring_read_cached,
 };

@@ -80,7 +80,8 @@ extern void vecseg_watch_note(VecsegPageWatch *watch, instr_time start);
 typedef struct VecsegPages VecsegPages;
 
 extern VecsegPages *vecseg_pages_create(Relation rel);
-extern Buffer vecseg_pages_want(VecsegPages *pages, BlockNumber block);
+extern void vecseg_pages_want(VecsegPages *pages, BlockNumber block,
+							  Buffer *buffer);
 extern void vecseg_pages_prefetch(VecsegPages *pages);
 
 /* ---- prefetch.c ---- */

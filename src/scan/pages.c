@@ -39,11 +39,11 @@
 struct VecsegPages
 {
 	Relation rel;
-	BlockNumber last;	/* wanted, and ... */
-	Buffer last_buffer; /* ... its buffer */
+	BlockNumber last; /* wanted */
 	int nblocks;
 	int max_blocks;
-	BlockNumber *blocks; /* to be asked for */
+	BlockNumber *blocks; /* wanted, then those to be asked for */
+	Buffer **buffers;	 /* where to put what buffers they are in */
 };
 
 VecsegPages *
@@ -53,34 +53,53 @@ vecseg_pages_create(Relation rel)
 
 	pages->rel = rel;
 	pages->last = InvalidBlockNumber;
-	pages->last_buffer = InvalidBuffer;
 	pages->nblocks = 0;
 	pages->max_blocks = 64;
 	pages->blocks = palloc(pages->max_blocks * sizeof(BlockNumber));
+	pages->buffers = palloc(pages->max_blocks * sizeof(Buffer *));
 	return pages;
 }
 
 /*
- * A page will be needed: have it asked for, unless it is in a shared buffer,
- * which is returned then as by vecseg_read_recent().
+ * A page will be needed: have vecseg_pages_prefetch() set *buffer as
+ * vecseg_read_recent() does, and ask for the page if it is in none.  If it was
+ * wanted last, that was enough.
  */
-Buffer
-vecseg_pages_want(VecsegPages *pages, BlockNumber block)
+void
+vecseg_pages_want(VecsegPages *pages, BlockNumber block, Buffer *buffer)
 {
 	if (block == pages->last)
-		return pages->last_buffer;
+		return;
 	pages->last = block;
-	pages->last_buffer = vecseg_read_recent(pages->rel, block);
-	if (BufferIsValid(pages->last_buffer))
-		return pages->last_buffer;
 	if (pages->nblocks == pages->max_blocks)
 	{
 		pages->max_blocks *= 2;
 		pages->blocks =
 			repalloc(pages->blocks, pages->max_blocks * sizeof(BlockNumber));
+		pages->buffers =
+			repalloc(pages->buffers, pages->max_blocks * sizeof(Buffer *));
 	}
-	pages->blocks[pages->nblocks++] = block;
-	return InvalidBuffer;
+	pages->blocks[pages->nblocks] = block;
+	pages->buffers[pages->nblocks++] = buffer;
+}
+
+/* Leave those that are in no shared buffer. */
+static void
+find_buffers(VecsegPages *pages)
+{
+	Buffer *found = palloc(pages->nblocks * sizeof(Buffer));
+	int nabsent = 0;
+	int i;
+
+	vecseg_read_recent_many(pages->rel, pages->blocks, pages->nblocks, found);
+	for (i = 0; i < pages->nblocks; i++)
+	{
+		*pages->buffers[i] = found[i];
+		if (!BufferIsValid(found[i]))
+			pages->blocks[nabsent++] = pages->blocks[i];
+	}
+	pages->nblocks = nabsent;
+	pfree(found);
 }
 
 static void
@@ -185,6 +204,8 @@ prefetch_runs(VecsegPages *pages)
 void
 vecseg_pages_prefetch(VecsegPages *pages)
 {
+	if (pages->nblocks > 0 && !RelationUsesLocalBuffers(pages->rel))
+		find_buffers(pages);
 	if (pages->nblocks < MIN_PAGES || RelationUsesLocalBuffers(pages->rel) ||
 		VECSEG_SERVER_READS_DIRECTLY())
 		prefetch_one_by_one(pages);

@@ -281,7 +281,7 @@ prefetch_heap(VecsegTids *tids)
 			continue;
 		tids->heap_block = block;
 		if (vecseg_watch_wants_prefetch(&tids->heap_watch, &address->timed))
-			address->buffer = vecseg_pages_want(tids->heap_pages, block);
+			vecseg_pages_want(tids->heap_pages, block, &address->buffer);
 	}
 	vecseg_pages_prefetch(tids->heap_pages);
 }

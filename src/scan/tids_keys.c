@@ -214,7 +214,7 @@ want_leaf(VecsegTids *tids, int key)
 		vecseg_window_keep_reading(tids->window);
 	leaf = find_leaf(tids, key);
 	if (BlockNumberIsValid(leaf->block))
-		leaf->buffer = vecseg_pages_want(tids->leaf_pages, leaf->block);
+		vecseg_pages_want(tids->leaf_pages, leaf->block, &leaf->buffer);
 }
 
 /* The key to be processed as the i-th: of these, or in index order if NULL */

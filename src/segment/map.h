@@ -10,8 +10,6 @@
 #ifndef VECSEG_MAP_H
 #define VECSEG_MAP_H
 
-#include <sys/uio.h>
-
 #include "storage/block.h"
 #include "utils/rel.h"
 
@@ -42,11 +40,9 @@ extern void vecseg_map_populate(VecsegMap *map, BlockNumber block,
 								uint32 nblocks);
 extern bool vecseg_map_sample(VecsegResidency *sample, VecsegMap *map,
 							  BlockNumber block, uint32 nblocks);
-extern bool vecseg_map_prefers_reading(const VecsegMap *map);
-extern bool vecseg_map_read_cached(VecsegResidency *sample, VecsegMap *map,
-								   BlockNumber block, uint32 nblocks,
-								   uint32 offset, const struct iovec *pieces,
-								   int npieces);
+extern bool vecseg_map_may_be_cached(VecsegResidency *sample, VecsegMap *map,
+									 BlockNumber block, uint32 nblocks);
+extern void vecseg_map_note_cached(VecsegResidency *sample, bool cached);
 extern void vecseg_map_prefetch(VecsegMap *map, BlockNumber block,
 								uint32 nblocks);
 extern int vecseg_map_pin(VecsegMap *map, BlockNumber block, bool direct,

@@ -14,13 +14,9 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "segment/map_internal.h"
-
-/* Values that a backend reads from the page cache before it maps them */
-#define MANY_READS 1024
 
 /* Pages of which cachestat() is asked rather than mincore() */
 #define CACHESTAT_PAGES 16
@@ -39,9 +35,6 @@
 #ifndef SYS_cachestat /* Linux 6.5; the same number on all processors */
 #define SYS_cachestat 451
 #endif
-
-/* The kernel or the file system does not know RWF_NOWAIT. */
-static bool nowait_refused = false;
 
 /*
  * How many pages of a range of a file does the kernel have?  -1 if it does not
@@ -165,59 +158,30 @@ vecseg_map_sample(VecsegResidency *sample, VecsegMap *map, BlockNumber block,
 }
 
 /*
- * Are values at random places to be read by vecseg_map_read_cached()?  Not if
- * the kernel does not know how to, nor if so many were read that the backend
- * may come to where it was before: what is mapped once costs nothing then.
+ * Are blocks worth a read that does not wait?  Such a read starts reading what
+ * is not there, so mincore() is asked first until the answer has been "yes" for
+ * a while: else values would be read twice.  Once it has been "no" for a while,
+ * some values only are tried, as by vecseg_map_sample().
  */
 bool
-vecseg_map_prefers_reading(const VecsegMap *map)
+vecseg_map_may_be_cached(VecsegResidency *sample, VecsegMap *map,
+						 BlockNumber block, uint32 nblocks)
 {
-	return !nowait_refused && map->nreads < MANY_READS;
-}
-
-/*
- * Read bytes of one file, which start in a block and lie in so many, if the
- * kernel has them all; false if it does not, or is not likely to: as
- * vecseg_map_sample() does, this asks for some values only, once the answer has
- * been "no" for a while.
- *
- * For values at random places this is cheaper than mincore() and touching the
- * mapping: the kernel maps sixteen pages at each fault, and unmaps them at the
- * end.  But a read that does not wait starts reading what is not there, so
- * mincore() is asked first until the answer has been "yes" for a while: else
- * values would be read twice.
- */
-bool
-vecseg_map_read_cached(VecsegResidency *sample, VecsegMap *map,
-					   BlockNumber block, uint32 nblocks, uint32 offset,
-					   const struct iovec *pieces, int npieces)
-{
-	Window *window;
-	ssize_t wanted = 0;
-	ssize_t got;
-	int i;
-
+	if (sample->resident && sample->same >= SAMPLE_SURE)
+		return true;
 	if (!sample->resident && is_skipped(sample))
 		return false;
-	window = vecseg_map_window(map, block);
-	if (window == NULL ||
-		block / RELSEG_SIZE != (block + nblocks - 1) / RELSEG_SIZE)
-		return false;
-	if ((!sample->resident || sample->same < SAMPLE_SURE) &&
-		!vecseg_map_resident(map, block, nblocks))
-	{
-		note_answer(sample, false);
-		return false;
-	}
-	for (i = 0; i < npieces; i++)
-		wanted += pieces[i].iov_len;
-	map->nreads++;
-	got = preadv2(window->fd, pieces, npieces,
-				  (off_t) (block % RELSEG_SIZE) * BLCKSZ + offset, RWF_NOWAIT);
-	if (got < 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS))
-		nowait_refused = true;
-	note_answer(sample, got == wanted);
-	return got == wanted;
+	if (vecseg_map_resident(map, block, nblocks))
+		return true;
+	note_answer(sample, false);
+	return false;
+}
+
+/* Note whether a read that did not wait found all of its blocks. */
+void
+vecseg_map_note_cached(VecsegResidency *sample, bool cached)
+{
+	note_answer(sample, cached);
 }
 
 /* Let the kernel read blocks of one file, just these, in the background. */

@@ -17,7 +17,6 @@ struct VecsegMap
 	char *path; /* of the first file */
 	int nfiles;
 	int *windows; /* of each file: index into windows[] */
-	int nreads;	  /* values read from the page cache; see map_cache.c */
 };
 
 /* One open file */

@@ -95,6 +95,53 @@ vecseg_read_recent(Relation rel, BlockNumber block)
 										 : find_buffer(rel, block, NULL);
 }
 
+/*
+ * The same for many blocks: sets buffers[i] for blocks[i].  Those in one
+ * partition of the buffer table are looked for under one lock, one after the
+ * other.  Lookups wait for memory most of the time, and the processor has several
+ * wait together if no lock is taken or released in between.
+ */
+void
+vecseg_read_recent_many(Relation rel, const BlockNumber *blocks, int n,
+						Buffer *buffers)
+{
+	uint32 *hashes = palloc(n * sizeof(uint32));
+	int *order = palloc(n * sizeof(int)); /* by partition */
+	int ends[NUM_BUFFER_PARTITIONS] = { 0 };
+	BufferTag tag;
+	int partition;
+	int next = 0;
+	int i;
+
+	Assert(!RelationUsesLocalBuffers(rel));
+	for (i = 0; i < n; i++)
+	{
+		InitBufferTag(&tag, &rel->rd_locator, MAIN_FORKNUM, blocks[i]);
+		hashes[i] = BufTableHashCode(&tag);
+		ends[BufTableHashPartition(hashes[i])]++;
+	}
+	for (partition = 1; partition < NUM_BUFFER_PARTITIONS; partition++)
+		ends[partition] += ends[partition - 1];
+	for (i = n - 1; i >= 0; i--)
+		order[--ends[BufTableHashPartition(hashes[i])]] = i;
+	while (next < n)
+	{
+		LWLock *lock = BufMappingPartitionLock(hashes[order[next]]);
+
+		LWLockAcquire(lock, LW_SHARED);
+		do
+		{
+			i = order[next++];
+			InitBufferTag(&tag, &rel->rd_locator, MAIN_FORKNUM, blocks[i]);
+			buffers[i] = BufTableLookup(&tag, hashes[i]) + 1;
+		} while (next < n &&
+				 BufMappingPartitionLock(hashes[order[next]]) == lock);
+		LWLockRelease(lock);
+	}
+	pfree(order);
+	pfree(hashes);
+}
+
 /* Pin the buffer of a block, which was in this one of late. */
 Buffer
 vecseg_read_pin_recent(Relation rel, BlockNumber block, Buffer recent)

@@ -16,6 +16,8 @@
 
 extern bool vecseg_read_is_buffered(Relation rel, BlockNumber block);
 extern Buffer vecseg_read_recent(Relation rel, BlockNumber block);
+extern void vecseg_read_recent_many(Relation rel, const BlockNumber *blocks,
+									int n, Buffer *buffers);
 extern Buffer vecseg_read_pin_recent(Relation rel, BlockNumber block,
 									 Buffer recent);
 extern Buffer vecseg_read_pin(Relation rel, BlockNumber block);

@@ -4,8 +4,9 @@
  *	  Reading a stream of values of one store, in order, with many reads in
  *	  flight.
  *
- * Here are the values and their order; reader_memory.c copies what is in
- * memory, reader_io.c reads what is not.
+ * Here are the values and their order; reader_memory.c and reader_cached.c
+ * copy what is in memory, reader_io.c reads what is not, and reader_images.c has
+ * the memory that both copy to.
  *
  * Where a value is looked for, when it is added (see read.c for why this is
  * right):
@@ -13,12 +14,12 @@
  *	 1. in shared buffers, every page of it;
  *	 2. if the kernel has its pages, in the mapping.  When it is got, what is
  *	    on one page is used there; the rest is copied, into memory that the
- *	    processor still has at hand.  Values here and there are read at once, by
- *	    a read that does not wait, until the backend has read many;
+ *	    processor still has at hand;
  *	 3. else it waits for the next submission.
  *
- * A submission sorts the waiting values by place and merges neighbours into
- * reads.  Reads queue up here and go to the io queue, which keeps
+ * A submission copies what the kernel has of values here and there, which do
+ * not go through 2. (reader_cached.c).  It sorts the others by place and merges
+ * neighbours into reads.  Reads queue up here and go to the io queue, which keeps
  * vecseg.io_depth of them in flight; several submissions may be under way
  * while values of an earlier one are being consumed.
  *
@@ -178,55 +179,6 @@ vecseg_reader_open(Relation rel, VecsegReadPart part,
 	return reader;
 }
 
-/* --- memory for images --- */
-
-void
-vecseg_reader_take_image(VecsegReader *reader, ReaderValue *value)
-{
-	FreeImage *image = reader->free_images;
-
-	if (image != NULL && image->room >= value->size &&
-		image->room <= (Size) value->size * 2)
-	{
-		reader->free_images = image->next;
-		value->room = image->room;
-		value->image = (struct varlena *) image;
-	}
-	else
-	{
-		value->room = Max(MAXALIGN(value->size), sizeof(FreeImage));
-		value->image = MemoryContextAllocHuge(reader->context, value->room);
-	}
-}
-
-void
-vecseg_reader_give_image(VecsegReader *reader, ReaderValue *value)
-{
-	FreeImage *image = (FreeImage *) value->image;
-
-	value->image = NULL;
-	if (value->pin >= 0)
-	{
-		vecseg_map_unpin(value->pin);
-		return;
-	}
-	if (value->read != NULL)
-	{
-		vecseg_reader_leave_read(reader, value->read);
-		return;
-	}
-	if (value->room > VECSEG_IO_BUFFER_SIZE ||
-		(reader->free_images != NULL &&
-		 reader->free_images->room != value->room))
-	{
-		pfree(image);
-		return;
-	}
-	image->room = value->room;
-	image->next = reader->free_images;
-	reader->free_images = image;
-}
-
 /* Count the memory that a value takes, or will: 0 if it is mapped. */
 static void
 count_bytes(VecsegReader *reader, ReaderValue *value, Size bytes)
@@ -360,16 +312,8 @@ vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
 		vecseg_reader_finish(reader, value);
 		return number;
 	}
-	if (vecseg_reader_prefers_reading(reader, store, value))
-	{
-		if (vecseg_reader_copy_cached(reader, store, value))
-		{
-			reader->counters->mapped_hits++;
-			vecseg_reader_finish(reader, value);
-			return number;
-		}
-	}
-	else if (vecseg_reader_is_resident(reader, store, value))
+	if (!vecseg_reader_prefers_reading(reader, value) &&
+		vecseg_reader_is_resident(reader, store, value))
 	{
 		count_bytes(reader, value, 0);
 		value->state = VALUE_MAPPED;
@@ -413,6 +357,8 @@ vecseg_reader_submit(VecsegReader *reader)
 			numbers[count++] = i;
 	}
 	reader->waiting = reader->next;
+	if (reader->part == VECSEG_READ_SOME && count > 0)
+		count = vecseg_reader_copy_cached(reader, numbers, count);
 	if (count == 1 && reader->queue == NULL &&
 		vecseg_reader_value(reader, numbers[0])->nblocks <= MAX_READ_BLOCKS)
 	{
@@ -516,18 +462,12 @@ vecseg_reader_close(VecsegReader *reader)
 	vecseg_reader_reset(reader);
 	if (store->readers > 0)
 		store->readers--;
-	while (reader->free_images != NULL)
-	{
-		FreeImage *image = reader->free_images;
-
-		reader->free_images = image->next;
-		pfree(image);
-	}
+	vecseg_reader_free_images(reader);
 	free_reads(&reader->unused, false);
 	if (reader->wide_read != NULL)
 		pfree(reader->wide_read);
-	if (reader->cached_pages != NULL)
-		pfree(reader->cached_pages);
+	if (reader->cached != NULL)
+		pfree(reader->cached);
 	if (reader->good_blocks != NULL)
 		pfree(reader->good_blocks);
 	pfree(reader->values);

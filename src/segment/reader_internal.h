@@ -71,12 +71,11 @@ typedef struct PlannedRead
 	int users;				  /* of its buffer: values that point there */
 } PlannedRead;
 
-/* An image to be used again */
-typedef struct FreeImage
-{
-	struct FreeImage *next;
-	Size room;
-} FreeImage;
+typedef struct VecsegCachedBatch VecsegCachedBatch;
+
+/* See reader_images.c */
+typedef struct VecsegFreeImage VecsegFreeImage;
+typedef struct VecsegImageChunk VecsegImageChunk;
 
 struct VecsegReader
 {
@@ -98,8 +97,11 @@ struct VecsegReader
 	dlist_head planned; /* reads not started yet */
 	dlist_head active;	/* reads in flight */
 	dlist_head unused;	/* reads to be used again */
-	FreeImage *free_images;
-	VecsegIoQueue *queue; /* NULL before the first read */
+	VecsegFreeImage *free_images;
+	VecsegImageChunk *chunks; /* the one in use first */
+	Size chunk_room;		  /* of an image in these */
+	Size single_bytes;		  /* of images allocated one by one */
+	VecsegIoQueue *queue;	  /* NULL before the first read */
 	int in_flight;
 	int calls;			/* since the last look at the queue */
 	uint64 waited_usec; /* of the queue, counted already */
@@ -123,10 +125,10 @@ struct VecsegReader
 	bool resident;		/* last answer of mincore() */
 	BlockNumber region; /* the region it was about */
 	VecsegResidency residency;
-	char *cached_pages;		/* for a read from the page cache, or NULL */
-	bool checksums;			/* verify them */
-	BlockNumber good_block; /* mapped block found good last */
-	uint8 *good_blocks;		/* a bit for each that was, or NULL */
+	VecsegCachedBatch *cached; /* NULL before the first */
+	bool checksums;			   /* verify them */
+	BlockNumber good_block;	   /* mapped block found good last */
+	uint8 *good_blocks;		   /* a bit for each that was, or NULL */
 };
 
 static inline ReaderValue *
@@ -136,20 +138,18 @@ vecseg_reader_value(VecsegReader *reader, uint64 number)
 }
 
 /* reader.c */
+extern void vecseg_reader_review_order(VecsegReader *reader);
+
+/* reader_images.c */
 extern void vecseg_reader_take_image(VecsegReader *reader, ReaderValue *value);
 extern void vecseg_reader_give_image(VecsegReader *reader, ReaderValue *value);
-extern void vecseg_reader_review_order(VecsegReader *reader);
+extern void vecseg_reader_free_images(VecsegReader *reader);
 
 /* reader_memory.c */
 extern uint32 vecseg_reader_piece(const ReaderValue *value, uint32 k,
 								  uint32 *offset, uint32 *start);
 extern bool vecseg_reader_copy_buffered(VecsegReader *reader,
 										VecsegStore *store, ReaderValue *value);
-extern bool vecseg_reader_prefers_reading(const VecsegReader *reader,
-										  const VecsegStore *store,
-										  const ReaderValue *value);
-extern bool vecseg_reader_copy_cached(VecsegReader *reader, VecsegStore *store,
-									  ReaderValue *value);
 extern bool vecseg_reader_is_resident(VecsegReader *reader, VecsegStore *store,
 									  const ReaderValue *value);
 extern bool vecseg_reader_hold_mapped(VecsegReader *reader, VecsegStore *store,
@@ -157,6 +157,12 @@ extern bool vecseg_reader_hold_mapped(VecsegReader *reader, VecsegStore *store,
 extern void vecseg_reader_copy_mapped(VecsegReader *reader, VecsegStore *store,
 									  ReaderValue *value);
 extern void vecseg_reader_finish(VecsegReader *reader, ReaderValue *value);
+
+/* reader_cached.c */
+extern bool vecseg_reader_prefers_reading(const VecsegReader *reader,
+										  const ReaderValue *value);
+extern int vecseg_reader_copy_cached(VecsegReader *reader, uint64 *numbers,
+									 int count);
 
 /* reader_io.c */
 extern void vecseg_reader_plan(VecsegReader *reader, uint64 *numbers,

@@ -20,9 +20,6 @@
 /* Blocks for which a bulk reader asks mincore() at once: 1 MB */
 #define REGION_BLOCKS ((1024 * 1024) / BLCKSZ)
 
-/* Blocks of a value that is copied from the page cache by a read, at most */
-#define CACHED_BLOCKS 4
-
 /* Pages of a store for which it is noted that they are good, at most: 4 MB */
 #define MAX_NOTED (4 * 1024 * 1024 * 8)
 
@@ -110,107 +107,6 @@ region_is_resident(VecsegReader *reader, VecsegStore *store,
 			vecseg_map_populate(store->map, start, nblocks);
 	}
 	return reader->resident;
-}
-
-/* Are a value's pages to be read from the page cache, rather than mapped? */
-bool
-vecseg_reader_prefers_reading(const VecsegReader *reader,
-							  const VecsegStore *store,
-							  const ReaderValue *value)
-{
-	return reader->part == VECSEG_READ_SOME &&
-		   value->nblocks <= CACHED_BLOCKS &&
-		   vecseg_map_prefers_reading(store->map);
-}
-
-/* Read whole pages, as their checksums are to be verified. */
-static bool
-copy_cached_pages(VecsegReader *reader, VecsegStore *store, ReaderValue *value)
-{
-	struct iovec pages = { reader->cached_pages, value->nblocks * BLCKSZ };
-	uint32 k;
-
-	if (!vecseg_map_read_cached(&reader->residency, store->map, value->block,
-								value->nblocks, 0, &pages, 1))
-		return false;
-	for (k = 0; k < value->nblocks; k++)
-	{
-		char *page = reader->cached_pages + k * BLCKSZ;
-		uint32 offset;
-		uint32 start;
-		uint32 length = vecseg_reader_piece(value, k, &offset, &start);
-
-		if (!vecseg_read_page_ok(page, value->block + k))
-			return false;
-		memcpy((char *) value->image + start, page + offset, length);
-	}
-	return true;
-}
-
-/*
- * Read a value's bytes to their places, and between them what tells that the
- * pages are data pages.  A value on one page needs no such proof: its header,
- * which is not zero, is on that page.
- */
-static bool
-copy_cached_bytes(VecsegReader *reader, VecsegStore *store, ReaderValue *value)
-{
-	struct iovec pieces[2 * CACHED_BLOCKS];
-	int npieces = 0;
-	char *aside = reader->cached_pages;
-	uint32 k;
-
-	for (k = 0; k < value->nblocks; k++)
-	{
-		uint32 offset;
-		uint32 start;
-		uint32 length = vecseg_reader_piece(value, k, &offset, &start);
-
-		pieces[npieces++] =
-			(struct iovec){ (char *) value->image + start, length };
-		if (value->nblocks == 1)
-			break;
-		/* the rest of the page, and what precedes the next piece */
-		length = BLCKSZ - offset - length;
-		if (k + 1 < value->nblocks)
-			length += VECSEG_CONTENT_START;
-		pieces[npieces++] = (struct iovec){ aside, length };
-		aside += length;
-	}
-	if (!vecseg_map_read_cached(&reader->residency, store->map, value->block,
-								value->nblocks, value->offset, pieces, npieces))
-		return false;
-	for (k = 1; k < npieces; k += 2)
-	{
-		VecsegPageOpaque opaque;
-		char *end = (char *) pieces[k].iov_base + pieces[k].iov_len;
-
-		if (k + 1 < npieces)
-			end -= VECSEG_CONTENT_START;
-		memcpy(&opaque, end - sizeof(opaque), sizeof(opaque));
-		if (!vecseg_page_is_data(&opaque))
-			return false;
-	}
-	return true;
-}
-
-/*
- * Copy a value that is not in shared buffers if the kernel has all of it, in
- * good order.
- */
-bool
-vecseg_reader_copy_cached(VecsegReader *reader, VecsegStore *store,
-						  ReaderValue *value)
-{
-	if (reader->cached_pages == NULL)
-		reader->cached_pages =
-			MemoryContextAlloc(reader->context, CACHED_BLOCKS * BLCKSZ);
-	vecseg_reader_take_image(reader, value);
-	if (reader->checksums ? copy_cached_pages(reader, store, value)
-						  : copy_cached_bytes(reader, store, value))
-		return true;
-	vecseg_reader_give_image(reader, value);
-	return false;
 }
 
 static uint32

@@ -266,6 +266,23 @@ change(struct io_uring_sqe *sqe, int opcode, int result)
 	}
 }
 
+/* A read that must not wait; as preadv2() above */
+static void
+meddle_with_cached(struct io_uring_sqe *sqe)
+{
+	const struct iovec *places = (const struct iovec *) sqe->addr;
+
+	if (control->kind == FAULT_SHORT && sqe->len == 1 &&
+		is_meant(sqe->fd, (off_t) sqe->off, places->iov_len, true))
+	{
+		sqe->opcode = IORING_OP_READ;
+		sqe->addr = (uintptr_t) places->iov_base;
+		sqe->len = (unsigned int) shorter(places->iov_len);
+	}
+	else
+		change(sqe, IORING_OP_NOP, -EAGAIN);
+}
+
 static void
 meddle_with(struct io_uring_sqe *sqe)
 {
@@ -274,6 +291,8 @@ meddle_with(struct io_uring_sqe *sqe)
 		memset(sqe, 0, sizeof(*sqe));
 		sqe->opcode = IORING_OP_NOP;
 	}
+	else if (sqe->opcode == IORING_OP_READV && is_concerned(sqe->fd))
+		meddle_with_cached(sqe);
 	else if (sqe->opcode == IORING_OP_READ &&
 			 is_meant(sqe->fd, (off_t) sqe->off, sqe->len, true))
 	{
