@@ -9,14 +9,15 @@
 #   vecseg SQL    the same table, by the SELECTs that heap is given, planned
 #                 as the server likes
 #
-# in four states:
+# in five states:
 #
 #   all cold      the server was just started and nothing of it is cached
 #   rows warm     the same, but heap rows and indexes (also that of the TOAST
 #                 table) are in shared buffers, which are large enough for
-#                 them: only vectors are not. Here vecseg reads also with
-#                 vecseg.direct_io = on, as it does by itself when vectors
-#                 outgrow the memory
+#                 them: only vectors are not
+#   outgrown      the same, on a server with memory, page cache included, for two
+#                 fifths of the vectors: the usual state of vectors that outgrow
+#                 the memory. vecseg then reads most of them past the page cache
 #   warm          the same, and vectors are in the page cache; the session has
 #                 done the same before, for other ids five times, as one of a
 #                 pool has
@@ -97,7 +98,7 @@ TYPE=${TYPE:-real[]}
 INDEX_ROWS=${INDEX_ROWS:-20000}
 IDS=${IDS:-random}
 WORKS=${WORKS:-scan none scroll get1k get10k$([[ $TYPE != vector ]] || echo " exact hnsw")}
-STATES=${STATES-cold rowswarm warm new}
+STATES=${STATES-cold rowswarm outgrown warm new}
 CONTENDERS=${CONTENDERS:-}
 SHARED_BUFFERS=${SHARED_BUFFERS:-256MB}
 CHECKSUMS=${CHECKSUMS:-}
@@ -346,8 +347,6 @@ contenders()
 {
 	if [[ -n $CONTENDERS ]]; then
 		echo "$CONTENDERS"
-	elif [[ $1 == rowswarm ]]; then
-		echo toast inline vecseg sql direct
 	else
 		echo toast inline vecseg sql
 	fi
@@ -512,6 +511,7 @@ is_of_interest()
 		new-*-get*) ;;
 		new-*) return 1 ;;
 		rowswarm-inline-* | rowswarm-*-none | *-sql-scan | *-sql-none) return 1 ;;
+		outgrown-inline-* | outgrown-*-none | outgrown-*-hnsw) return 1 ;;
 		*-sql-exact | *-sql-hnsw | rowswarm-*-hnsw | cold-*-hnsw) return 1 ;;
 		*-sync1-none | *-sync-none | *-uring-none | *-direct-none) return 1 ;;
 		limited-*-none | limited-*-get1k | limited-*-hnsw) return 1 ;;
@@ -587,14 +587,29 @@ measure_memory()
 
 # --- limited memory ---
 
-measure_limited()
+# measure_with_memory BYTES STATE: as a server that may use so much
+measure_with_memory()
 {
+	local MEMORY_LIMIT=$1 state=$2
+
 	if ! make_cgroup; then
-		say "no state \"limited\": control groups cannot be made here"
+		say "SKIPPED: state \"$state\": control groups cannot be made here"
 		return
 	fi
 	restart_cold
-	measure_state limited
+	measure_state "$state"
+	server_stop
+	remove_cgroup
+	server_start
+}
+
+# Two fifths of what a table's vectors take; shared memory counts if it is not
+# in huge pages
+outgrown_memory()
+{
+	local vectors=$((ROWS * (DIMS * 4 + 24)))
+
+	echo $((vectors * 2 / 5 + (HUGE_PAGES == 1 ? 0 : $(in_kb "$SHARED_BUFFERS") * 1024)))
 }
 
 # --- the kernel's readahead ---
@@ -708,7 +723,7 @@ main()
 
 	for state in $STATES; do
 		case $state in
-			cold | rowswarm | warm | new) ;;
+			cold | rowswarm | outgrown | warm | new) ;;
 			limited) die "the state \"limited\" comes by MEMORY_LIMIT, not by STATES" ;;
 			*) die "there is no state \"$state\"" ;;
 		esac
@@ -750,12 +765,16 @@ main()
 	for state in $STATES; do
 		# what is read lies in memory in larger pieces than what was written
 		if all_in_memory "$state"; then restart_cold; fi
-		measure_state "$state"
+		if [[ $state == outgrown ]]; then
+			measure_with_memory "$(outgrown_memory)" outgrown
+		else
+			measure_state "$state"
+		fi
 	done
 	if [[ " $WORKS " == *" scroll "* ]]; then
 		for contender in $(contenders rowswarm); do measure_memory "$contender"; done
 	fi
-	if [[ -n $MEMORY_LIMIT ]]; then measure_limited; fi
+	if [[ -n $MEMORY_LIMIT ]]; then measure_with_memory "$MEMORY_LIMIT" limited; fi
 
 	echo
 	echo "PostgreSQL $("$BINDIR/postgres" --version | grep -oE '[0-9.]+' | head -n 1)," \
