@@ -155,6 +155,25 @@ SELECT count(*), count(embedding[1]) FROM lossy TABLESAMPLE system_rows(10000);
 DROP EXTENSION tsm_system_rows;
 DROP TABLE lossy;
 
+-- cursors that turn round before the scan reads ahead, again and again
+CREATE PROCEDURE turn_round() LANGUAGE plpgsql AS $$
+DECLARE
+	c SCROLL CURSOR FOR SELECT id, embedding FROM items;
+	r record;
+BEGIN
+	FOR i IN 1..20 LOOP
+		OPEN c;
+		FETCH c INTO r;
+		FETCH PRIOR FROM c INTO r;
+		CLOSE c;
+		PERFORM repeat('x', 10000 * i);
+	END LOOP;
+END $$;
+CALL turn_round();
+CALL turn_round();
+SELECT count(*), count(*) FILTER (WHERE NOT is_right(i)) AS wrong FROM items i;
+DROP PROCEDURE turn_round();
+
 -- statistics
 ANALYZE items;
 SELECT attname, null_frac, n_distinct, avg_width > 0 AS has_width FROM pg_stats WHERE tablename = 'items' AND attname IN ('id', 'version') ORDER BY attname;

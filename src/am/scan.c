@@ -321,8 +321,6 @@ turn_round(TableScanDesc scan, ScanAhead *ahead, const RowSource *source)
 		(void) source->next(scan, BackwardScanDirection, ahead->slot,
 							source->arg);
 	ExecClearTuple(ahead->slot);
-	vecseg_offer_withdraw(ahead->offer);
-	ahead->refused = true;
 }
 
 static bool
@@ -340,8 +338,8 @@ next_row(TableScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
 	{
 		if (ahead->window != NULL)
 			turn_round(scan, ahead, source);
-		else
-			ahead->refused = true;
+		vecseg_offer_withdraw(ahead->offer);
+		ahead->refused = true;
 	}
 	if (ahead->refused)
 		return source->next(scan, direction, slot, source->arg);
