@@ -631,7 +631,7 @@ vecseg_io_read_cached(VecsegIoCachedRead *reads, int nreads)
 {
 	if (nreads > 1)
 	{
-		const VecsegIoMethodOps *ops = choose_method(vecseg_io_depth);
+		const VecsegIoMethodOps *ops = choose_method(1);
 
 		if (ops->read_cached != NULL)
 		{

@@ -5,8 +5,7 @@
  *	  flight.
  *
  * Here are the values and their order; reader_memory.c and reader_cached.c
- * copy what is in memory, reader_io.c reads what is not, and reader_images.c has
- * the memory that both copy to.
+ * copy what is in memory, reader_io.c reads what is not.
  *
  * Where a value is looked for, when it is added (see read.c for why this is
  * right):
@@ -177,6 +176,55 @@ vecseg_reader_open(Relation rel, VecsegReadPart part,
 	reader->good_block = InvalidBlockNumber;
 	vecseg_store_open(rel)->readers++;
 	return reader;
+}
+
+/* --- memory for images --- */
+
+void
+vecseg_reader_take_image(VecsegReader *reader, ReaderValue *value)
+{
+	FreeImage *image = reader->free_images;
+
+	if (image != NULL && image->room >= value->size &&
+		image->room <= (Size) value->size * 2)
+	{
+		reader->free_images = image->next;
+		value->room = image->room;
+		value->image = (struct varlena *) image;
+	}
+	else
+	{
+		value->room = Max(MAXALIGN(value->size), sizeof(FreeImage));
+		value->image = MemoryContextAllocHuge(reader->context, value->room);
+	}
+}
+
+void
+vecseg_reader_give_image(VecsegReader *reader, ReaderValue *value)
+{
+	FreeImage *image = (FreeImage *) value->image;
+
+	value->image = NULL;
+	if (value->pin >= 0)
+	{
+		vecseg_map_unpin(value->pin);
+		return;
+	}
+	if (value->read != NULL)
+	{
+		vecseg_reader_leave_read(reader, value->read);
+		return;
+	}
+	if (value->room > VECSEG_IO_BUFFER_SIZE ||
+		(reader->free_images != NULL &&
+		 reader->free_images->room != value->room))
+	{
+		pfree(image);
+		return;
+	}
+	image->room = value->room;
+	image->next = reader->free_images;
+	reader->free_images = image;
 }
 
 /* Count the memory that a value takes, or will: 0 if it is mapped. */
@@ -462,12 +510,16 @@ vecseg_reader_close(VecsegReader *reader)
 	vecseg_reader_reset(reader);
 	if (store->readers > 0)
 		store->readers--;
-	vecseg_reader_free_images(reader);
+	while (reader->free_images != NULL)
+	{
+		FreeImage *image = reader->free_images;
+
+		reader->free_images = image->next;
+		pfree(image);
+	}
 	free_reads(&reader->unused, false);
 	if (reader->wide_read != NULL)
 		pfree(reader->wide_read);
-	if (reader->cached != NULL)
-		pfree(reader->cached);
 	if (reader->good_blocks != NULL)
 		pfree(reader->good_blocks);
 	pfree(reader->values);

@@ -15,6 +15,8 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "segment/read.h"
 #include "segment/reader_internal.h"
 
@@ -31,7 +33,7 @@
 #define ASIDE_BYTES (256 * 1024)
 
 /* Values that are read together */
-struct VecsegCachedBatch
+typedef struct CachedBatch
 {
 	int count;
 	uint64 numbers[MAX_VALUES];
@@ -40,10 +42,18 @@ struct VecsegCachedBatch
 	struct iovec places[MAX_VALUES][2 * MAX_BLOCKS];
 	Size aside_used;
 	char aside[ASIDE_BYTES];
-};
+} CachedBatch;
 
 /* The kernel or the file system does not know reads that do not wait. */
 static bool refused = false;
+
+/* Does a value lie in one file? */
+static bool
+in_one_file(const ReaderValue *value)
+{
+	return value->block / RELSEG_SIZE ==
+		   (value->block + value->nblocks - 1) / RELSEG_SIZE;
+}
 
 /* Are a value's pages to be read from the page cache, rather than mapped? */
 bool
@@ -56,7 +66,7 @@ vecseg_reader_prefers_reading(const VecsegReader *reader,
 
 /* Add a place for bytes of a batch's last value, in its image or aside. */
 static void
-add_place(VecsegCachedBatch *batch, char *address, Size length)
+add_place(CachedBatch *batch, char *address, Size length)
 {
 	VecsegIoCachedRead *read = &batch->reads[batch->count];
 
@@ -72,8 +82,7 @@ add_place(VecsegCachedBatch *batch, char *address, Size length)
  * are read aside.
  */
 static void
-add_places(VecsegReader *reader, VecsegCachedBatch *batch,
-		   const ReaderValue *value)
+add_places(VecsegReader *reader, CachedBatch *batch, const ReaderValue *value)
 {
 	uint32 k;
 
@@ -97,7 +106,7 @@ add_places(VecsegReader *reader, VecsegCachedBatch *batch,
 
 /* Is there room for a value's reading? */
 static bool
-has_room(const VecsegCachedBatch *batch, const ReaderValue *value)
+has_room(const CachedBatch *batch, const ReaderValue *value)
 {
 	return batch->count < MAX_VALUES &&
 		   batch->aside_used + value->nblocks * BLCKSZ <= ASIDE_BYTES;
@@ -105,16 +114,13 @@ has_room(const VecsegCachedBatch *batch, const ReaderValue *value)
 
 /* Add a value to the batch; false if it cannot be read so. */
 static bool
-add_value(VecsegReader *reader, VecsegStore *store, VecsegCachedBatch *batch,
+add_value(VecsegReader *reader, VecsegStore *store, CachedBatch *batch,
 		  uint64 number)
 {
 	ReaderValue *value = vecseg_reader_value(reader, number);
 	VecsegIoCachedRead *read = &batch->reads[batch->count];
 	int pin;
 
-	if (value->block / RELSEG_SIZE !=
-		(value->block + value->nblocks - 1) / RELSEG_SIZE)
-		return false;
 	pin = vecseg_map_pin(store->map, value->block, false, &read->fd,
 						 &read->offset);
 	if (pin < 0)
@@ -211,7 +217,7 @@ take_value(VecsegReader *reader, VecsegStore *store, ReaderValue *value,
  * page cache does not have to *missing, and returns how many they are.
  */
 static int
-read_batch(VecsegReader *reader, VecsegStore *store, VecsegCachedBatch *batch,
+read_batch(VecsegReader *reader, VecsegStore *store, CachedBatch *batch,
 		   uint64 *missing)
 {
 	int nmissing = 0;
@@ -233,6 +239,19 @@ read_batch(VecsegReader *reader, VecsegStore *store, VecsegCachedBatch *batch,
 	return nmissing;
 }
 
+/* One serves all readers of a backend: between two calls it is of no use. */
+static CachedBatch *
+empty_batch(void)
+{
+	static CachedBatch *batch = NULL;
+
+	if (batch == NULL)
+		batch = MemoryContextAlloc(TopMemoryContext, sizeof(CachedBatch));
+	batch->count = 0;
+	batch->aside_used = 0;
+	return batch;
+}
+
 /*
  * Copy those of the waiting values that the page cache has.  Leaves the
  * numbers of the others, and returns how many they are.
@@ -241,18 +260,10 @@ int
 vecseg_reader_copy_cached(VecsegReader *reader, uint64 *numbers, int count)
 {
 	VecsegStore *store = vecseg_store_open(reader->rel);
-	VecsegCachedBatch *batch;
+	CachedBatch *batch = empty_batch();
 	int left = 0;
 	int i;
 
-	if (reader->cached == NULL)
-	{
-		reader->cached =
-			MemoryContextAlloc(reader->context, sizeof(VecsegCachedBatch));
-		reader->cached->count = 0;
-		reader->cached->aside_used = 0;
-	}
-	batch = reader->cached;
 	for (i = 0; i < count; i++)
 	{
 		const ReaderValue *value = vecseg_reader_value(reader, numbers[i]);
@@ -260,6 +271,7 @@ vecseg_reader_copy_cached(VecsegReader *reader, uint64 *numbers, int count)
 		if (!has_room(batch, value))
 			left += read_batch(reader, store, batch, numbers + left);
 		if (!vecseg_reader_prefers_reading(reader, value) ||
+			!in_one_file(value) ||
 			!vecseg_map_may_be_cached(&store->residency, store->map,
 									  value->block, value->nblocks) ||
 			!add_value(reader, store, batch, numbers[i]))

@@ -71,11 +71,12 @@ typedef struct PlannedRead
 	int users;				  /* of its buffer: values that point there */
 } PlannedRead;
 
-typedef struct VecsegCachedBatch VecsegCachedBatch;
-
-/* See reader_images.c */
-typedef struct VecsegFreeImage VecsegFreeImage;
-typedef struct VecsegImageChunk VecsegImageChunk;
+/* An image to be used again */
+typedef struct FreeImage
+{
+	struct FreeImage *next;
+	Size room;
+} FreeImage;
 
 struct VecsegReader
 {
@@ -97,11 +98,8 @@ struct VecsegReader
 	dlist_head planned; /* reads not started yet */
 	dlist_head active;	/* reads in flight */
 	dlist_head unused;	/* reads to be used again */
-	VecsegFreeImage *free_images;
-	VecsegImageChunk *chunks; /* the one in use first */
-	Size chunk_room;		  /* of an image in these */
-	Size single_bytes;		  /* of images allocated one by one */
-	VecsegIoQueue *queue;	  /* NULL before the first read */
+	FreeImage *free_images;
+	VecsegIoQueue *queue; /* NULL before the first read */
 	int in_flight;
 	int calls;			/* since the last look at the queue */
 	uint64 waited_usec; /* of the queue, counted already */
@@ -125,10 +123,9 @@ struct VecsegReader
 	bool resident;		/* last answer of mincore() */
 	BlockNumber region; /* the region it was about */
 	VecsegResidency residency;
-	VecsegCachedBatch *cached; /* NULL before the first */
-	bool checksums;			   /* verify them */
-	BlockNumber good_block;	   /* mapped block found good last */
-	uint8 *good_blocks;		   /* a bit for each that was, or NULL */
+	bool checksums;			/* verify them */
+	BlockNumber good_block; /* mapped block found good last */
+	uint8 *good_blocks;		/* a bit for each that was, or NULL */
 };
 
 static inline ReaderValue *
@@ -138,12 +135,9 @@ vecseg_reader_value(VecsegReader *reader, uint64 number)
 }
 
 /* reader.c */
-extern void vecseg_reader_review_order(VecsegReader *reader);
-
-/* reader_images.c */
 extern void vecseg_reader_take_image(VecsegReader *reader, ReaderValue *value);
 extern void vecseg_reader_give_image(VecsegReader *reader, ReaderValue *value);
-extern void vecseg_reader_free_images(VecsegReader *reader);
+extern void vecseg_reader_review_order(VecsegReader *reader);
 
 /* reader_memory.c */
 extern uint32 vecseg_reader_piece(const ReaderValue *value, uint32 k,
