@@ -239,7 +239,8 @@ is( $subscriber->safe_psql('postgres', 'SELECT count(*) FROM pg_prepared_xacts')
 server_log_is_clean($_) foreach $publisher, $subscriber;
 
 # No process of the subscriber, apply workers among them, met another error than
-# those that come from locks and from the end of a server.
+# those that come from locks and from the end of a server. (What ends a parallel
+# apply worker is a line of its own.)
 my @found = grep {
 	/ (?:ERROR|FATAL):  / && !/deadlock\ detected
 	|canceling\ (?:autovacuum\ task|statement\ due\ to\ lock\ timeout)
@@ -247,6 +248,7 @@ my @found = grep {
 		|send\ (?:data\ to\ WAL\ stream|end-of-streaming\ message)
 		|map\ dynamic\ shared\ memory\ segment)
 	|connection\ to\ client\ lost
+	|logical\ replication\ parallel\ apply\ worker\ exited\ due\ to\ error
 	|postmaster\ exited\ during\ a\ parallel\ transaction
 	|replication\ (?:slot|origin).*is\ (?:already\ )?active
 	|terminating\ (?:connection|background\ worker|logical\ replication\ worker|autovacuum)
