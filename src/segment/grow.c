@@ -26,7 +26,6 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "segment/checksum.h"
 #include "segment/map.h"
 #include "segment/read.h"
 #include "segment/space.h"
@@ -73,9 +72,7 @@ copy_meta_page(Relation rel, VecsegStore *store, char *page)
 		if (store->map == NULL)
 			store->map = vecseg_map_open(rel);
 		if (!vecseg_map_copy(store->map, VECSEG_META_BLOCK, 0, BLCKSZ, page) ||
-			(DataChecksumsNeedVerify() &&
-			 vecseg_page_checksum(page, VECSEG_META_BLOCK) !=
-				 ((PageHeader) page)->pd_checksum))
+			!vecseg_read_checksum_ok(page, VECSEG_META_BLOCK))
 			return false;
 	}
 	return vecseg_page_problem(page, VECSEG_PAGE_META) == NULL;

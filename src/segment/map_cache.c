@@ -123,8 +123,9 @@ vecseg_map_populate(VecsegMap *map, BlockNumber block, uint32 nblocks)
 	}
 }
 
-static void
-note_answer(VecsegResidency *sample, bool resident)
+/* Note whether the kernel had what was asked for, or read without waiting. */
+void
+vecseg_map_note(VecsegResidency *sample, bool resident)
 {
 	sample->skipped = 0;
 	sample->same =
@@ -153,7 +154,7 @@ vecseg_map_sample(VecsegResidency *sample, VecsegMap *map, BlockNumber block,
 		return sample->resident;
 	resident = block / RELSEG_SIZE == (block + nblocks - 1) / RELSEG_SIZE &&
 			   vecseg_map_resident(map, block, nblocks);
-	note_answer(sample, resident);
+	vecseg_map_note(sample, resident);
 	return resident;
 }
 
@@ -173,15 +174,8 @@ vecseg_map_may_be_cached(VecsegResidency *sample, VecsegMap *map,
 		return false;
 	if (vecseg_map_resident(map, block, nblocks))
 		return true;
-	note_answer(sample, false);
+	vecseg_map_note(sample, false);
 	return false;
-}
-
-/* Note whether a read that did not wait found all of its blocks. */
-void
-vecseg_map_note_cached(VecsegResidency *sample, bool cached)
-{
-	note_answer(sample, cached);
 }
 
 /* Let the kernel read blocks of one file, just these, in the background. */

@@ -190,6 +190,15 @@ vecseg_read_buffered(Relation rel, BlockNumber block, uint32 offset,
 					   result);
 }
 
+/* Is the checksum of a page of the file right, in a cluster that has them? */
+bool
+vecseg_read_checksum_ok(const char *page, BlockNumber block)
+{
+	return !DataChecksumsNeedVerify() ||
+		   vecseg_page_checksum(page, block) ==
+			   ((const PageHeaderData *) page)->pd_checksum;
+}
+
 /*
  * Is a page of the file a sound data page?  The checksum is verified in a
  * cluster that has them.
@@ -197,11 +206,8 @@ vecseg_read_buffered(Relation rel, BlockNumber block, uint32 offset,
 bool
 vecseg_read_page_ok(const char *page, BlockNumber block)
 {
-	const PageHeaderData *header = (const PageHeaderData *) page;
-
 	return vecseg_page_is_data(VecsegPageGetOpaque(page)) &&
-		   (!DataChecksumsNeedVerify() ||
-			vecseg_page_checksum(page, block) == header->pd_checksum);
+		   vecseg_read_checksum_ok(page, block);
 }
 
 /*

@@ -25,6 +25,7 @@ extern void vecseg_read_pinned(Relation rel, Buffer buffer, BlockNumber block,
 							   uint32 offset, uint32 length, char *result);
 extern void vecseg_read_buffered(Relation rel, BlockNumber block, uint32 offset,
 								 uint32 length, char *result);
+extern bool vecseg_read_checksum_ok(const char *page, BlockNumber block);
 extern bool vecseg_read_page_ok(const char *page, BlockNumber block);
 extern bool vecseg_read_piece(Relation rel, VecsegStore *store,
 							  BlockNumber block, uint32 offset, uint32 length,

@@ -64,6 +64,25 @@ vecseg_reader_prefers_reading(const VecsegReader *reader,
 		   !refused;
 }
 
+static void
+empty(CachedBatch *batch)
+{
+	batch->count = 0;
+	batch->aside_used = 0;
+}
+
+/* The batch, empty: one serves all readers of a backend. */
+static CachedBatch *
+take_batch(void)
+{
+	static CachedBatch *batch = NULL;
+
+	if (batch == NULL)
+		batch = MemoryContextAlloc(TopMemoryContext, sizeof(CachedBatch));
+	empty(batch); /* an error may have left something in it */
+	return batch;
+}
+
 /* Add a place for bytes of a batch's last value, in its image or aside. */
 static void
 add_place(CachedBatch *batch, char *address, Size length)
@@ -119,10 +138,9 @@ add_value(VecsegReader *reader, VecsegStore *store, CachedBatch *batch,
 {
 	ReaderValue *value = vecseg_reader_value(reader, number);
 	VecsegIoCachedRead *read = &batch->reads[batch->count];
-	int pin;
+	int pin = vecseg_map_pin(store->map, value->block, false, &read->fd,
+							 &read->offset);
 
-	pin = vecseg_map_pin(store->map, value->block, false, &read->fd,
-						 &read->offset);
 	if (pin < 0)
 		return false;
 	vecseg_reader_take_image(reader, value);
@@ -199,7 +217,7 @@ take_value(VecsegReader *reader, VecsegStore *store, ReaderValue *value,
 	if (read->result == -EOPNOTSUPP || read->result == -EINVAL ||
 		read->result == -ENOSYS)
 		refused = true;
-	vecseg_map_note_cached(&store->residency, cached);
+	vecseg_map_note(&store->residency, cached);
 	if (!cached ||
 		!(reader->checksums ? copy_from_pages(value, read->places[0].iov_base)
 							: pages_are_used(read)))
@@ -234,22 +252,8 @@ read_batch(VecsegReader *reader, VecsegStore *store, CachedBatch *batch,
 						&batch->reads[i]))
 			missing[nmissing++] = number;
 	}
-	batch->count = 0;
-	batch->aside_used = 0;
+	empty(batch);
 	return nmissing;
-}
-
-/* One serves all readers of a backend: between two calls it is of no use. */
-static CachedBatch *
-empty_batch(void)
-{
-	static CachedBatch *batch = NULL;
-
-	if (batch == NULL)
-		batch = MemoryContextAlloc(TopMemoryContext, sizeof(CachedBatch));
-	batch->count = 0;
-	batch->aside_used = 0;
-	return batch;
 }
 
 /*
@@ -260,7 +264,7 @@ int
 vecseg_reader_copy_cached(VecsegReader *reader, uint64 *numbers, int count)
 {
 	VecsegStore *store = vecseg_store_open(reader->rel);
-	CachedBatch *batch = empty_batch();
+	CachedBatch *batch = take_batch();
 	int left = 0;
 	int i;
 

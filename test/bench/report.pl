@@ -199,7 +199,7 @@ foreach my $state (@states)
 {
 	print "\n== $names{$state}\n\n";
 	print_times($state);
-	print_ratios($state, 'vecseg');
+	print_ratios($state, $_) foreach qw(vecseg direct);
 }
 if (%disk)
 {

@@ -772,7 +772,9 @@ main()
 		fi
 	done
 	if [[ " $WORKS " == *" scroll "* ]]; then
-		for contender in $(contenders rowswarm); do measure_memory "$contender"; done
+		for contender in ${CONTENDERS:-$(contenders rowswarm) direct}; do
+			measure_memory "$contender"
+		done
 	fi
 	if [[ -n $MEMORY_LIMIT ]]; then measure_with_memory "$MEMORY_LIMIT" limited; fi
 

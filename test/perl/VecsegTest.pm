@@ -69,6 +69,7 @@ our @EXPORT = qw(
   server_log_is_clean
   wrong_vectors
   toast_file
+  slot_offset
   wait_until_held
   overwrite
   cached_bytes
@@ -654,6 +655,29 @@ sub toast_file
 	  . $node->safe_psql($database // 'postgres',
 		'SELECT pg_relation_filepath(reltoastrelid) FROM pg_class '
 		  . "WHERE oid = '$table'::regclass");
+}
+
+=pod
+
+=item slot_offset($node, $table, $id)
+
+Where the slot of a row's vector, C<vec($id, 1, ...)> of 20 dimensions or more,
+starts in the table's file. No other has the same bytes: a vector begins with its
+row's id.
+
+=cut
+
+sub slot_offset
+{
+	my ($node, $table, $id) = @_;
+	my $array_header = 24;	# varlena header, and that of an array of one dimension
+	my $vector = $node->safe_psql('postgres',
+		"SELECT array_to_string(vec($id, 1, 20), ',')");
+	my $at = index slurp_file(toast_file($node, $table)),
+	  pack 'f*', split /,/, $vector;
+
+	BAIL_OUT("vector of row $id not found in the file") if $at < 0;
+	return $at - $array_header;
 }
 
 =pod

@@ -10,7 +10,6 @@ use VecsegTest;
 
 my $rows = 2000;
 my $block_size = 8192;
-my $array_header = 24;	# varlena header, and that of an array of one dimension
 
 sub new_node
 {
@@ -124,35 +123,12 @@ sub damaged
 	return;
 }
 
-# Where a row's slot starts in the file. A vector begins with its row's id, so
-# no other slot has the same bytes.
-sub slot_offset
-{
-	my ($node, $id) = @_;
-	my $vector = $node->safe_psql('postgres',
-		"SELECT array_to_string(vec($id, 1, 20), ',')");
-	my $at = index slurp_file_raw(toast_file($node, 'items')),
-	  pack 'f*', split /,/, $vector;
-
-	BAIL_OUT("vector of row $id not found in the file") if $at < 0;
-	return $at - $array_header;
-}
-
-sub slurp_file_raw
-{
-	my ($file) = @_;
-
-	open my $fh, '<:raw', $file or die "could not open $file: $!";
-	local $/ = undef;
-	return scalar <$fh>;
-}
-
 foreach my $checksums (1, 0)
 {
 	my $with = $checksums ? 'with checksums' : 'without checksums';
 	my $node = new_node("damage_$checksums", $checksums);
 	my $file = toast_file($node, 'items');
-	my $slot = slot_offset($node, 1500);
+	my $slot = slot_offset($node, 'items', 1500);
 	my $block = int $slot / $block_size;
 	my $page_error = 'invalid page in block \d+ of (segment )?relation';
 
@@ -231,7 +207,7 @@ foreach my $checksums (1, 0)
 		  . $_) foreach 'items', 'vecseg_scroll(NULL::items)', 'others';
 	$node->safe_psql('postgres', 'CHECKPOINT');
 	my $size = -s $file;
-	my $saved = slurp_file_raw($file);
+	my $saved = slurp_file($file);
 	my $keep = int($size / $block_size / 2) * $block_size;
 	truncate $file, $keep or die "could not truncate $file: $!";
 	foreach my $from ('items', 'vecseg_scroll(NULL::items)',
