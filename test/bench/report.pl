@@ -86,7 +86,11 @@ while (<>)
 		push @{ $disk{"$f[0] $f[2]"} }, $f[3];
 	}
 	elsif ($kind eq 'size')   { $size{ $f[0] }   = $f[1]; }
-	elsif ($kind eq 'memory') { $memory{ $f[0] } = $f[1]; }
+	elsif ($kind eq 'memory')
+	{
+		remember(\@contenders, $f[0]);
+		$memory{ $f[0] } = $f[1];
+	}
 }
 
 sub median
