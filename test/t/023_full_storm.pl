@@ -59,6 +59,11 @@ SQL
 fill_table($primary, 'side', 1, 300);
 fill_table($primary, 'lone', 1, 100);
 
+# Before there is a standby: ending a server while a standby connects to it makes
+# the server say "canceling authentication due to timeout".
+configure(1);
+$primary->restart;
+
 my $standby = start_standby($primary);
 $standby->append_conf('postgresql.conf', 'max_standby_streaming_delay = 2s');
 $standby->reload;
@@ -530,8 +535,6 @@ sub only_expected_errors
 	return;
 }
 
-configure(1);
-$primary->restart;
 my ($round, $stormed, $end) = (0, 0, $seconds);
 while ($stormed < $end)
 {
