@@ -47,8 +47,7 @@ install_packages()
 
 	[[ $1 -lt 17 ]] || packages+=(bison flex)
 	if ! dpkg -s "${packages[@]}" >/dev/null 2>&1; then
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
-			--no-install-recommends install "${packages[@]}" >/dev/null
+		apt_get install "${packages[@]}" >/dev/null
 	fi
 }
 

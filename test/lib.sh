@@ -32,6 +32,15 @@ as_root()
 	fi
 }
 
+# apt-get as root, without questions; waits while another program installs
+# packages, as a new machine's own updates do.
+apt_get()
+{
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
+		-o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 \
+		--no-install-recommends "$@"
+}
+
 # The user who runs the servers.
 server_user()
 {

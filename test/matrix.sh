@@ -55,8 +55,7 @@ apt_settings()
 install_debootstrap()
 {
 	command -v debootstrap >/dev/null ||
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
-			--no-install-recommends install debootstrap
+		apt_get install debootstrap
 }
 
 # make_root FOLDER VERSION: a Debian system in a folder

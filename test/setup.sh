@@ -20,8 +20,7 @@ is_installed()
 
 apt()
 {
-	if ! (as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
-		-o Dpkg::Use-Pty=0 "$@" </dev/null) >>"$LOG" 2>&1; then
+	if ! (apt_get "$@" </dev/null) >>"$LOG" 2>&1; then
 		tail -n 40 "$LOG" >&2
 		return 1
 	fi
@@ -73,12 +72,12 @@ missing_packages()
 # The setting that prevents it is put back whatever happens.
 install_server()
 {
-	apt install --no-install-recommends postgresql-common
+	apt install postgresql-common
 	as_root cp -p "$CLUSTER_CONF" "$CLUSTER_CONF.vecseg"
 	trap 'as_root mv "$CLUSTER_CONF.vecseg" "$CLUSTER_CONF"' EXIT
 	echo "create_main_cluster = false" |
 		as_root tee -a "$CLUSTER_CONF" >/dev/null
-	apt install --no-install-recommends "$@"
+	apt install "$@"
 	as_root mv "$CLUSTER_CONF.vecseg" "$CLUSTER_CONF"
 	trap - EXIT
 }
@@ -116,7 +115,7 @@ main()
 	if [[ " ${missing[*]} " =~ \ postgresql-[0-9]+\  ]]; then
 		install_server "${missing[@]}"
 	else
-		apt install --no-install-recommends "${missing[@]}"
+		apt install "${missing[@]}"
 	fi
 	say "installed ${missing[*]}"
 	rm -f "$LOG"
