@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * stats.c
- *	  Counters of how vectors were read, of the whole server, and which stores
- *	  were scanned.
+ *	  Counters of how vectors were read, of the whole server, and what was read
+ *	  lately: stores that were scanned, and blocks.
  *
  * The totals are atomic counters in shared memory, so adding to them takes
  * no lock.  They start from zero with the server, also after a crash.  Where
  * the library is not preloaded there is no shared memory: nothing is counted
  * and the view shows zeros.
  *
- * Of the stores, as many as there is room for are known, by hashes that may
- * collide.  What is told of them serves to choose how to read, no more.
+ * Of the stores and blocks, as many as there is room for are known, by hashes
+ * that may collide.  What is told of them serves to choose how to read, no more.
  *
  * Copyright (c) 2026, vecseg contributors
  *
@@ -50,6 +50,14 @@ StaticAssertDecl(offsetof(VecsegIoCounters, max_in_flight) ==
 #define NSCANNED 1024
 #define SCANNED_LATELY (USECS_PER_HOUR)
 
+/*
+ * Blocks known to have been read: a bit for each, by its hash.  A word is cleared
+ * for every FORGET_EVERY new ones, in turn, so that a quarter of the bits are
+ * set at most.
+ */
+#define NREAD_WORDS 16384
+#define FORGET_EVERY 16
+
 typedef struct ScannedStore
 {
 	pg_atomic_uint64 store; /* hash of its name; 0: none */
@@ -59,6 +67,8 @@ typedef struct ScannedStore
 typedef struct SharedStats
 {
 	ScannedStore scanned[NSCANNED];
+	pg_atomic_uint64 read[NREAD_WORDS];
+	pg_atomic_uint64 nread;		 /* bits set so far */
 	pg_atomic_uint64 reset_time; /* a TimestampTz */
 	pg_atomic_uint64 counters[NCOUNTERS];
 } SharedStats;
@@ -135,7 +145,14 @@ vecseg_stats_count_single(bool from_shared_buffers)
 		vecseg_stats_report(&singles, &singles_reported);
 }
 
-/* --- stores that were scanned --- */
+/* --- what was read lately --- */
+
+static uint64
+hash_store(Relation rel)
+{
+	return hash_bytes_extended((unsigned char *) &rel->rd_locator,
+							   sizeof(rel->rd_locator), 0);
+}
 
 /*
  * Workers of one parallel scan have their statement's start in common, and
@@ -147,8 +164,7 @@ vecseg_stats_scanned_lately(Relation rel)
 {
 	static uint64 last_store = 0;
 	static uint64 last_statement = 0;
-	uint64 store = hash_bytes_extended((unsigned char *) &rel->rd_locator,
-									   sizeof(rel->rd_locator), 0);
+	uint64 store = hash_store(rel);
 	uint64 statement = (uint64) GetCurrentStatementStartTimestamp();
 	ScannedStore *entry;
 	uint64 scan;
@@ -170,6 +186,27 @@ vecseg_stats_scanned_lately(Relation rel)
 	last_store = store;
 	last_statement = statement;
 	return again;
+}
+
+bool
+vecseg_stats_read_lately(Relation rel, BlockNumber block)
+{
+	uint64 hash;
+	uint64 bit;
+	pg_atomic_uint64 *word;
+
+	if (shared_stats == NULL)
+		return true;
+	hash = hash_bytes_uint32_extended(block, hash_store(rel));
+	bit = UINT64CONST(1) << hash % 64;
+	word = &shared_stats->read[hash / 64 % NREAD_WORDS];
+	if (pg_atomic_fetch_or_u64(word, bit) & bit)
+		return true;
+	hash = pg_atomic_fetch_add_u64(&shared_stats->nread, 1);
+	if (hash % FORGET_EVERY == 0)
+		pg_atomic_write_u64(
+			&shared_stats->read[hash / FORGET_EVERY % NREAD_WORDS], 0);
+	return false;
 }
 
 /* --- shared memory --- */
@@ -214,6 +251,9 @@ startup_shmem(void)
 			pg_atomic_init_u64(&shared_stats->scanned[i].store, 0);
 			pg_atomic_init_u64(&shared_stats->scanned[i].scan, 0);
 		}
+		for (i = 0; i < NREAD_WORDS; i++)
+			pg_atomic_init_u64(&shared_stats->read[i], 0);
+		pg_atomic_init_u64(&shared_stats->nread, 0);
 		pg_atomic_init_u64(&shared_stats->reset_time, 0);
 		reset_counters();
 	}

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * stats.h
- *	  Counters of how vectors were read, and which stores were scanned.
+ *	  Counters of how vectors were read, and what was read lately.
  *
  * A reader counts in a VecsegIoCounters of its own and reports it from time
  * to time.  The server's totals are in shared memory; the view
@@ -14,6 +14,7 @@
 #ifndef VECSEG_STATS_H
 #define VECSEG_STATS_H
 
+#include "storage/block.h"
 #include "utils/relcache.h"
 
 /*
@@ -60,6 +61,13 @@ extern void vecseg_stats_count_single(bool from_shared_buffers);
  * restarted; true without shared memory.
  */
 extern bool vecseg_stats_scanned_lately(Relation rel);
+
+/*
+ * Note that a block of a store is about to be read.  Was it before, within the
+ * last 130,000 blocks or so that were noted?  False also if the server was
+ * restarted since; true without shared memory.
+ */
+extern bool vecseg_stats_read_lately(Relation rel, BlockNumber block);
 
 /* To be called from _PG_init() while preloading. */
 extern void vecseg_stats_init(void);

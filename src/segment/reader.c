@@ -87,10 +87,10 @@
  * In another order each page is come to several times, so it is read past the page
  * cache only if that could not hold most of the pages until then.
  *
- * Values here and there, out of more than twice what the page cache can hold,
- * are unlikely to be found there again, and reading them through it takes more
- * processor time than reading them past it.  But some may be wanted often:
- * one read in so many goes through the cache, so those get there.
+ * Values here and there are read past the page cache, too, when they are come to
+ * for the first time, and into it when they are wanted again.  Out of more than
+ * twice what the page cache can hold, they would hardly be found there even so;
+ * but some may be wanted often: one read in so many goes through the cache.
  */
 static void
 choose_way(VecsegReader *reader)
@@ -107,7 +107,10 @@ choose_way(VecsegReader *reader)
 	else if (reader->part == VECSEG_READ_MOST)
 		reader->direct = size > memory;
 	else
-		reader->direct = reader->admits = size > memory * 2;
+	{
+		reader->direct = size > memory / 64;
+		reader->admits = size > memory * 2 ? ADMITS_SOME : ADMITS_AGAIN;
+	}
 }
 
 /*

@@ -78,6 +78,14 @@ typedef struct FreeImage
 	Size room;
 } FreeImage;
 
+/* Which reads go through the page cache, though others bypass it */
+typedef enum ReaderAdmits
+{
+	ADMITS_NONE,
+	ADMITS_SOME, /* one in so many */
+	ADMITS_AGAIN /* of what was read lately */
+} ReaderAdmits;
+
 struct VecsegReader
 {
 	Relation rel;
@@ -103,8 +111,8 @@ struct VecsegReader
 	int in_flight;
 	int calls;			/* since the last look at the queue */
 	uint64 waited_usec; /* of the queue, counted already */
-	bool direct;
-	bool admits; /* some reads to the page cache all the same */
+	bool direct;		/* reads bypass the page cache, but for: */
+	ReaderAdmits admits;
 	uint32 direct_calls;
 
 	/* see vecseg_reader_review_order() */

@@ -17,13 +17,13 @@
 #include "guc.h"
 #include "segment/read.h"
 #include "segment/reader_internal.h"
+#include "stats.h"
 
 /* Blocks between two values merged into one read at most */
 #define MAX_GAP_BLOCKS 1
 
-/* One direct read in so many goes through the page cache, if that `admits`. */
+/* One direct read in so many goes through the page cache, with ADMITS_SOME. */
 #define ADMIT_EVERY 8
-
 
 static PlannedRead *
 new_read(VecsegReader *reader, uint64 first, BlockNumber block)
@@ -237,12 +237,22 @@ deliver(VecsegReader *reader, PlannedRead *read)
 	vecseg_reader_leave_read(reader, read);
 }
 
-/* Is the next read to bypass the page cache? */
+/* Is a read to bypass the page cache? */
 static bool
-is_direct(VecsegReader *reader)
+is_direct(VecsegReader *reader, const PlannedRead *read)
 {
-	return reader->direct && vecseg_io_is_async(reader->queue) &&
-		   (!reader->admits || ++reader->direct_calls % ADMIT_EVERY != 0);
+	if (!reader->direct || !vecseg_io_is_async(reader->queue))
+		return false;
+	switch (reader->admits)
+	{
+		case ADMITS_NONE:
+			break;
+		case ADMITS_SOME:
+			return ++reader->direct_calls % ADMIT_EVERY != 0;
+		case ADMITS_AGAIN:
+			return !vecseg_stats_read_lately(reader->rel, read->block);
+	}
+	return true;
 }
 
 /* Start planned reads while the queue takes them. */
@@ -261,7 +271,7 @@ vecseg_reader_start(VecsegReader *reader)
 
 		if (request == NULL)
 			break;
-		request->cached = !is_direct(reader);
+		request->cached = !is_direct(reader, read);
 		read->pin = vecseg_map_pin(store->map, read->block, !request->cached,
 								   &request->fd, &request->offset);
 		if (read->pin < 0)

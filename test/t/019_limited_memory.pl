@@ -1,6 +1,6 @@
 # A server in a control group that limits its memory, as in a container: a scroll
-# of a table that the page cache cannot hold reads past it, and so does the first
-# scan of one that it can. Run in the group that run_limited() of test/run.sh
+# of a table that the page cache cannot hold reads past it, and so do the first scan
+# and the first retrieval of one that it can. Run in the group that run_limited() of test/run.sh
 # makes.
 
 use strict;
@@ -126,5 +126,15 @@ cmp_ok(
 	cached_after('in another order', 1,
 		sprintf($scroll_by, 'other'), @by_index),
 	'>', 0.5, 'one in another order does not');
+
+# Every sixth of them, by id
+my $some = "SELECT generate_series(1, $few, 6)";
+my $retrieve = "SELECT $hash FROM vecseg_retrieve(NULL::few, ARRAY($some))";
+$sum = $node->safe_psql('postgres',
+	"SELECT sum(hash_array(vec(id, 1, 768))::numeric) FROM ($some) AS i (id)");
+cmp_ok(cached_after('retrieval', 1, $retrieve),
+	'<', 0.05, 'values are read past the page cache when first asked for');
+cmp_ok(cached_after('retrieval again', 0, $retrieve),
+	'>', 0.3, 'and left there when asked for again');
 
 done_testing();
