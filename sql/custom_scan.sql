@@ -309,6 +309,11 @@ UPDATE items SET grp = 1000, embedding = coalesce(embedding, '{1}') WHERE id = A
 SELECT slots_used('items') - :slots AS added;
 UPDATE items i SET grp = s.grp + 1 FROM vecseg_retrieve(NULL::items, ARRAY[3, 2]) s WHERE i.id = s.id RETURNING i.id, i.grp;
 DELETE FROM items WHERE id = ANY ('{1,2,3,5,8}') AND embedding[2] > -2 RETURNING id, embedding = vec(id, version, 64) AS ok;
+-- whole rows of a call
+SAVEPOINT whole;
+DELETE FROM items i USING vecseg_retrieve(NULL::items, ARRAY[7, 6]) s WHERE i.id = s.id RETURNING i.id, s IS NOT DISTINCT FROM i AS same;
+UPDATE items i SET grp = -1 FROM vecseg_scroll(NULL::items, 9, 10) s WHERE i.id = s.id RETURNING i.id, i.grp, s IS DISTINCT FROM i AS changed, to_jsonb(s) - 'grp' = to_jsonb(i) - 'grp' AS same;
+ROLLBACK TO whole;
 SELECT id, grp FROM vecseg_scroll(NULL::items, upto => 10);
 INSERT INTO items SELECT id + 10000, version, embedding FROM vecseg_scroll(NULL::items, 100, 200);
 SELECT count(*), count(*) FILTER (WHERE embedding = vec(id - 10000, version, 64)) AS ok FROM vecseg_scroll(NULL::items, 10000);

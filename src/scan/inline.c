@@ -226,7 +226,7 @@ inline_call(Query *query, Index rtindex, VecsegInlined *inlined)
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = subquery;
 	rte->security_barrier = false;
-	rte->functions = NIL;
+	/* rte->functions stays: the server takes a whole row's type from it */
 	complete_column_names(rte, call.request.desc);
 
 	inlined->depth++;

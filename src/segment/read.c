@@ -273,7 +273,7 @@ vecseg_read_damaged(Relation rel, uint32 value, uint32 expected, uint32 found)
 					RelationGetRelationName(rel)),
 			 errdetail("Its slot starts with %08X where %08X was expected.",
 					   found, expected),
-			 errhint("Restore the table from a backup or a standby server.")));
+			 errhint(VECSEG_DAMAGED_VALUE_HINT)));
 }
 
 /*
@@ -292,7 +292,7 @@ vecseg_read_position(Relation rel, const VecsegSegmentEntry *entry,
 					RelationGetRelationName(rel)),
 			 errdetail("A value of %u bytes does not fit its slot of %u bytes.",
 					   size, entry->slot_size),
-			 errhint("Restore the table from a backup or a standby server.")));
+			 errhint(VECSEG_DAMAGED_VALUE_HINT)));
 	return (uint64) (value - entry->first_value) * entry->slot_size;
 }
 

@@ -346,13 +346,12 @@ vecseg_store_find(Relation rel, VecsegStore *store, uint32 value)
 	const VecsegSegmentEntry *entry = vecseg_store_lookup(rel, store, value);
 
 	if (entry == NULL)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("value %u does not exist in segment relation \"%s\"", value,
-					RelationGetRelationName(rel)),
-			 errdetail("No segment of the relation holds that value."),
-			 errhint("Restore the table from a backup or a standby server.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("value %u does not exist in segment relation \"%s\"",
+						value, RelationGetRelationName(rel)),
+				 errdetail("No segment of the relation holds that value."),
+				 errhint(VECSEG_DAMAGED_VALUE_HINT)));
 	if (entry->first_block + entry->nblocks > store->nblocks)
 		store->nblocks = RelationGetNumberOfBlocks(rel);
 	return entry;

@@ -46,6 +46,11 @@ typedef struct VecsegStore
 	struct VecsegMap *map;		   /* mapped files, NULL before first use */
 } VecsegStore;
 
+/* For errors about a value that is not what its reference says */
+#define VECSEG_DAMAGED_VALUE_HINT                                       \
+	"Restore the table from a backup or a standby server, unless this " \
+	"transaction truncated, rewrote or dropped it after the value was read."
+
 /* One value to append */
 typedef struct VecsegValue
 {
