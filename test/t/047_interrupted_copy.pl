@@ -87,7 +87,7 @@ my @ends = (
 			start_after_crash($subscriber);
 		}
 	],
-	[ 'the subscriber is restarted' => sub { $subscriber->restart('fast'); } ]);
+	[ 'the subscriber is restarted' => sub { $subscriber->restart; } ]);
 
 sub interrupted_copy
 {
