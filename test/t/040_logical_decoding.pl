@@ -474,6 +474,7 @@ DELETE FROM others WHERE id = 502;
 COMMIT;
 $origins[0];
 ${\rows('others', 605, 606)};
+$origins[1];
 SQL
 same_changes(
 	'local changes only', { INSERT => 2, DELETE => 2 },
