@@ -193,6 +193,7 @@ vecseg_stats_read_lately(Relation rel, BlockNumber block)
 {
 	uint64 hash;
 	uint64 bit;
+	uint64 before;
 	pg_atomic_uint64 *word;
 
 	if (shared_stats == NULL)
@@ -202,10 +203,10 @@ vecseg_stats_read_lately(Relation rel, BlockNumber block)
 	word = &shared_stats->read[hash / 64 % NREAD_WORDS];
 	if (pg_atomic_fetch_or_u64(word, bit) & bit)
 		return true;
-	hash = pg_atomic_fetch_add_u64(&shared_stats->nread, 1);
-	if (hash % FORGET_EVERY == 0)
+	before = pg_atomic_fetch_add_u64(&shared_stats->nread, 1);
+	if (before % FORGET_EVERY == 0)
 		pg_atomic_write_u64(
-			&shared_stats->read[hash / FORGET_EVERY % NREAD_WORDS], 0);
+			&shared_stats->read[before / FORGET_EVERY % NREAD_WORDS], 0);
 	return false;
 }
 

@@ -1,7 +1,7 @@
 # A server in a control group that limits its memory, as in a container: a scroll
 # of a table that the page cache cannot hold reads past it, and so do the first scan
-# and the first retrieval of one that it can. Run in the group that run_limited() of test/run.sh
-# makes.
+# and the first retrieval of one that it can. Run in the group that run_limited() of
+# test/run.sh makes.
 
 use strict;
 use warnings;

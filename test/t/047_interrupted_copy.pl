@@ -8,7 +8,6 @@ use warnings;
 
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 use VecsegTest;
 
 my $rows = hard(6000, 60_000);
@@ -27,16 +26,20 @@ create_table($_, 'items') foreach $publisher, $subscriber;
 fill_table($publisher, 'items', 1, $rows);
 $publisher->safe_psql('postgres', 'CREATE PUBLICATION pub FOR TABLE items');
 
-# A copy waits at the row in the middle until its process is let go. A constraint
-# waits rather than a trigger: with those, COPY would insert row by row.
+# A copy waits at the row in the middle until its process is let go; a lock tells
+# that it does. A constraint waits rather than a trigger: with those, COPY would
+# insert row by row.
 $subscriber->safe_psql('postgres', <<"SQL");
 CREATE TABLE released (pid int);
 CREATE FUNCTION wait_in_the_middle(id bigint) RETURNS boolean LANGUAGE plpgsql AS \$\$
 BEGIN
-	WHILE id = $middle AND NOT EXISTS (SELECT FROM public.released
-			WHERE pid IN (0, pg_catalog.pg_backend_pid())) LOOP
-		PERFORM pg_catalog.pg_sleep(0.02);
-	END LOOP;
+	IF id = $middle THEN
+		PERFORM pg_catalog.pg_advisory_xact_lock_shared(1);
+		WHILE NOT EXISTS (SELECT FROM public.released
+				WHERE pid IN (0, pg_catalog.pg_backend_pid())) LOOP
+			PERFORM pg_catalog.pg_sleep(0.02);
+		END LOOP;
+	END IF;
 	RETURN true;
 END \$\$;
 ALTER TABLE items ADD CHECK (wait_in_the_middle(id));
@@ -46,18 +49,11 @@ SQL
 sub waiting_process
 {
 	my ($name, $before) = @_;
+	my $waiting = "FROM pg_locks WHERE locktype = 'advisory' AND pid <> $before";
 
-	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-	{
-		my $process = $subscriber->safe_psql('postgres', <<"SQL");
-SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'logical replication%worker'
-	AND wait_event = 'PgSleep' AND pid <> $before
-SQL
-		return $process if $process =~ /^\d+$/;
-		usleep(100_000);
-	}
-	BAIL_OUT("$name: no copy comes to the middle");
-	return;
+	$subscriber->poll_query_until('postgres', "SELECT count(*) = 1 $waiting")
+	  or BAIL_OUT("$name: no copy comes to the middle");
+	return $subscriber->safe_psql('postgres', "SELECT pid $waiting");
 }
 
 # What ends a copy. Its process notices the loss of its publisher when it reads on.
