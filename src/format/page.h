@@ -48,6 +48,13 @@ StaticAssertDecl(sizeof(VecsegPageOpaque) == 8, "on-disk struct");
 #define VecsegPageGetOpaque(page) \
 	((VecsegPageOpaque *) ((char *) (page) + BLCKSZ - sizeof(VecsegPageOpaque)))
 
+/* Of a page whose end is not at hand: is there a page, rather than zeros? */
+static inline bool
+vecseg_page_header_ok(const PageHeaderData *header)
+{
+	return header->pd_special == BLCKSZ - sizeof(VecsegPageOpaque);
+}
+
 /* The part of a page between its header and its special space */
 #define VECSEG_CONTENT_START MAXALIGN(SizeOfPageHeaderData)
 #define VECSEG_CONTENT_SIZE \

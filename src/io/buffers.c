@@ -17,11 +17,12 @@
 #include "io/io_internal.h"
 
 /*
- * Buffers of a size kept for reuse, as many as a queue of the default depth
- * needs.  The kernel zeroes memory on first touch, which costs about as much as
- * reading into it.
+ * Buffers of a size kept for reuse, at most: of short ones, as many as a queue of
+ * the default depth needs for pending and finished reads.  The kernel zeroes memory
+ * on first touch, which costs about as much as reading into it.
  */
-#define MAX_POOLED_BUFFERS 64
+#define MAX_SHORT_BUFFERS 128
+#define MAX_LONG_BUFFERS 64
 
 /* Reads up to this length have buffers of this size. */
 #define SHORT_BUFFER_SIZE (32 * 1024)
@@ -32,12 +33,15 @@
 typedef struct BufferPool
 {
 	Size size; /* of a buffer */
+	int most;
 	int count;
-	char *buffers[MAX_POOLED_BUFFERS]; /* LIFO: hot ones first */
+	char *buffers[MAX_SHORT_BUFFERS]; /* LIFO: hot ones first */
 } BufferPool;
 
-static BufferPool short_buffers = { .size = SHORT_BUFFER_SIZE };
-static BufferPool long_buffers = { .size = VECSEG_IO_BUFFER_SIZE };
+static BufferPool short_buffers = { .size = SHORT_BUFFER_SIZE,
+									.most = MAX_SHORT_BUFFERS };
+static BufferPool long_buffers = { .size = VECSEG_IO_BUFFER_SIZE,
+								   .most = MAX_LONG_BUFFERS };
 
 
 /* Memory for a huge page, which is one if the kernel has one to give */
@@ -80,7 +84,7 @@ fill_pool(BufferPool *pool)
 	char *page = map_huge_page();
 	char *buffer = page + HUGE_PAGE_SIZE;
 
-	StaticAssertStmt(HUGE_PAGE_SIZE / SHORT_BUFFER_SIZE <= MAX_POOLED_BUFFERS,
+	StaticAssertStmt(HUGE_PAGE_SIZE / SHORT_BUFFER_SIZE <= MAX_LONG_BUFFERS,
 					 "the buffers of a huge page must fit into a pool");
 	while (buffer > page)
 	{
@@ -119,7 +123,7 @@ vecseg_io_buffer_put(char *buffer, uint32 length)
 	/* as the server's allocator does: show who still looks at it */
 	memset(buffer, 0x7F, pool->size);
 #endif
-	if (pool->count < MAX_POOLED_BUFFERS)
+	if (pool->count < pool->most)
 		pool->buffers[pool->count++] = buffer;
 	else
 		(void) munmap(buffer, pool->size);

@@ -168,7 +168,7 @@ read_drop_buffer(VecsegIoRead *read)
 static void
 queue_free(VecsegIoQueue *queue)
 {
-	for (int i = 0; i < queue->depth + VECSEG_IO_MAX_KEPT; i++)
+	for (int i = 0; i < queue->depth + VECSEG_IO_MAX_FINISHED; i++)
 		read_drop_buffer(&queue->reads[i]);
 	pfree(queue);
 }
@@ -199,6 +199,7 @@ read_finish(VecsegIoRead *read, int result)
 {
 	VecsegIoQueue *queue = read->queue;
 
+	queue->pending--;
 	read->request.result = result;
 	read->state = VECSEG_IO_DONE;
 	dlist_push_tail(&queue->done, &read->node);
@@ -449,7 +450,7 @@ vecseg_io_open(int depth)
 	ops = choose_method(depth);
 	queue = MemoryContextAllocZero(TopMemoryContext,
 								   offsetof(VecsegIoQueue, reads) +
-									   (depth + VECSEG_IO_MAX_KEPT) *
+									   (depth + VECSEG_IO_MAX_FINISHED) *
 										   sizeof(VecsegIoRead));
 	queue->ops = ops;
 	queue->owner = CurrentResourceOwner;
@@ -459,7 +460,7 @@ vecseg_io_open(int depth)
 	dlist_init(&queue->hinted);
 	dlist_init(&queue->flying);
 	dlist_init(&queue->done);
-	for (int i = 0; i < depth + VECSEG_IO_MAX_KEPT; i++)
+	for (int i = 0; i < depth + VECSEG_IO_MAX_FINISHED; i++)
 	{
 		queue->reads[i].queue = queue;
 		dlist_push_tail(&queue->free, &queue->reads[i].node);
@@ -477,7 +478,7 @@ vecseg_io_get_request(VecsegIoQueue *queue, uint32 length)
 	VecsegIoRead *read;
 
 	Assert(length > 0 && length <= VECSEG_IO_BUFFER_SIZE);
-	if (queue->used == queue->depth)
+	if (queue->pending == queue->depth || dlist_is_empty(&queue->free))
 		return NULL;
 
 	read = dlist_head_element(VecsegIoRead, node, &queue->free);
@@ -485,7 +486,8 @@ vecseg_io_get_request(VecsegIoQueue *queue, uint32 length)
 	read->request.length = length;
 	dlist_delete(&read->node);
 	read->state = VECSEG_IO_HELD;
-	queue->used++;
+	read->started = false;
+	queue->pending++;
 	return &read->request;
 }
 
@@ -498,6 +500,7 @@ vecseg_io_start(VecsegIoQueue *queue, VecsegIoRequest *request)
 
 	read->reached = 0;
 	read->retries = 0;
+	read->started = true;
 	read->hinted = false;
 	read->state = VECSEG_IO_STAGED;
 	dlist_push_tail(&queue->staged, &read->node);
@@ -549,10 +552,9 @@ vecseg_io_keep(VecsegIoQueue *queue, VecsegIoRequest *request)
 	VecsegIoRead *read = (VecsegIoRead *) request;
 
 	Assert(read->queue == queue && read->state == VECSEG_IO_HELD);
-	if (queue->kept == VECSEG_IO_MAX_KEPT)
+	if (queue->kept == VECSEG_IO_MAX_FINISHED)
 		return false;
 	read->state = VECSEG_IO_KEPT;
-	queue->used--;
 	queue->kept++;
 	return true;
 }
@@ -566,8 +568,8 @@ vecseg_io_release(VecsegIoQueue *queue, VecsegIoRequest *request)
 		   (read->state == VECSEG_IO_HELD || read->state == VECSEG_IO_KEPT));
 	if (read->state == VECSEG_IO_KEPT)
 		queue->kept--;
-	else
-		queue->used--;
+	if (!read->started)
+		queue->pending--;
 	read_drop_buffer(read);
 	read->state = VECSEG_IO_FREE;
 	dlist_push_head(&queue->free, &read->node);
@@ -618,7 +620,7 @@ vecseg_io_close(VecsegIoQueue *queue)
 		/* The last read to come back frees the queue. */
 		n_abandoned_reads += queue->in_flight;
 		queue->abandoned = true;
-		for (int i = 0; i < queue->depth + VECSEG_IO_MAX_KEPT; i++)
+		for (int i = 0; i < queue->depth + VECSEG_IO_MAX_FINISHED; i++)
 		{
 			if (queue->reads[i].state != VECSEG_IO_FLYING)
 				read_drop_buffer(&queue->reads[i]);
@@ -647,6 +649,12 @@ vecseg_io_read_cached(VecsegIoCachedRead *reads, int nreads)
 		if (reads[i].result < 0)
 			reads[i].result = -errno;
 	}
+}
+
+int
+vecseg_io_pending(const VecsegIoQueue *queue)
+{
+	return queue->pending;
 }
 
 bool

@@ -65,8 +65,11 @@
 /* Upper bound of a queue's depth */
 #define VECSEG_IO_MAX_DEPTH 1024
 
-/* Requests that a queue lets its caller keep, with up to 8 MB */
-#define VECSEG_IO_MAX_KEPT 64
+/*
+ * Requests that may have finished and not been released yet before a queue gives
+ * out fewer, with up to 8 MB
+ */
+#define VECSEG_IO_MAX_FINISHED 64
 
 typedef struct VecsegIoQueue VecsegIoQueue;
 
@@ -89,12 +92,12 @@ typedef struct VecsegIoStats
 	int max_in_flight;
 } VecsegIoStats;
 
-/* depth: most requests in use at a time; 0 means vecseg.io_depth */
+/* depth: most requests pending at a time; 0 means vecseg.io_depth */
 extern VecsegIoQueue *vecseg_io_open(int depth);
 
 /*
- * A request for so many bytes, 1..VECSEG_IO_BUFFER_SIZE.  NULL when all
- * requests are in use: held, in flight or not yet released.
+ * A request for so many bytes, 1..VECSEG_IO_BUFFER_SIZE.  NULL when as many as
+ * the queue is deep are pending, or too many have not been released.
  */
 extern VecsegIoRequest *vecseg_io_get_request(VecsegIoQueue *queue,
 											  uint32 length);
@@ -117,9 +120,9 @@ extern VecsegIoRequest *vecseg_io_wait(VecsegIoQueue *queue);
 extern VecsegIoRequest *vecseg_io_poll(VecsegIoQueue *queue);
 
 /*
- * Keep a returned request and what its buffer holds, until it is released or
- * the queue is closed, without using up the queue's depth.  False if too many
- * are kept already.
+ * Keep a returned request and what its buffer holds until it is released or the
+ * queue is closed, whatever else is read meanwhile.  False if too many are kept
+ * already.
  */
 extern bool vecseg_io_keep(VecsegIoQueue *queue, VecsegIoRequest *request);
 
@@ -128,6 +131,9 @@ extern void vecseg_io_release(VecsegIoQueue *queue, VecsegIoRequest *request);
 
 /* Cancel what is in flight and free the queue. */
 extern void vecseg_io_close(VecsegIoQueue *queue);
+
+/* Requests given out that have not finished: not started yet, or under way */
+extern int vecseg_io_pending(const VecsegIoQueue *queue);
 
 /*
  * Do reads overlap without the page cache's help?  If not, O_DIRECT must not

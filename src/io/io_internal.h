@@ -34,7 +34,7 @@ typedef enum VecsegIoState
 {
 	VECSEG_IO_FREE,	  /* has no buffer */
 	VECSEG_IO_HELD,	  /* the caller's */
-	VECSEG_IO_KEPT,	  /* the caller's for its buffer, beyond the depth */
+	VECSEG_IO_KEPT,	  /* the caller's for its buffer, for longer */
 	VECSEG_IO_STAGED, /* started, not yet in the kernel */
 	VECSEG_IO_HINTED, /* the kernel was asked to get the pages */
 	VECSEG_IO_FLYING, /* the kernel may write to the buffer */
@@ -49,6 +49,7 @@ typedef struct VecsegIoRead
 	VecsegIoState state;
 	uint32 reached; /* bytes read so far */
 	int retries;	/* attempts in a row that failed */
+	bool started;	/* by the caller */
 	bool hinted;	/* was hinted once */
 	dlist_node node;
 } VecsegIoRead;
@@ -108,8 +109,8 @@ struct VecsegIoQueue
 	const VecsegIoMethodOps *ops;
 	ResourceOwner owner;
 	dlist_node node; /* in io.c's list of open queues */
-	int depth;		 /* requests at a time, not counting kept ones */
-	int used;		 /* requests that are neither free nor kept */
+	int depth;		 /* requests pending at a time */
+	int pending;	 /* requests given out that have not finished */
 	int kept;
 	int in_flight;	   /* length of flying */
 	int n_hinted;	   /* length of hinted */
@@ -122,7 +123,7 @@ struct VecsegIoQueue
 	dlist_head flying; /* FIFO */
 	dlist_head done;   /* FIFO */
 	VecsegIoStats stats;
-	VecsegIoRead reads[FLEXIBLE_ARRAY_MEMBER]; /* depth + MAX_KEPT */
+	VecsegIoRead reads[FLEXIBLE_ARRAY_MEMBER]; /* depth + MAX_FINISHED */
 };
 
 /* What is still to be read */

@@ -36,6 +36,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/relpath.h"
@@ -296,6 +297,44 @@ vecseg_map_window(VecsegMap *map, BlockNumber block)
 	if (window != NULL)
 		window->used = ++clock_tick;
 	return window;
+}
+
+/*
+ * What a direct read's place and length in a file must be multiples of: sectors
+ * of the disk, if the kernel tells (Linux 6.1); else 4096, which serves for all
+ * disks, as the server assumes, too (PG_IO_ALIGN_SIZE).
+ */
+static uint32
+direct_alignment(int fd)
+{
+	uint32 alignment = 4096;
+#ifdef STATX_DIOALIGN
+	struct statx info;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &info) == 0 &&
+		(info.stx_mask & STATX_DIOALIGN) != 0 && info.stx_dio_offset_align > 0)
+		alignment = info.stx_dio_offset_align;
+#endif
+	/* TYPEALIGN wants a power of two */
+	return (alignment & (alignment - 1)) == 0 ? Min(alignment, BLCKSZ) : BLCKSZ;
+}
+
+/*
+ * What the place and length of reads must be multiples of, in all of a store's
+ * files, which are on one disk; not more than a block.
+ */
+uint32
+vecseg_map_alignment(VecsegMap *map, BlockNumber block)
+{
+	if (map->alignment == 0)
+	{
+		Window *window = vecseg_map_window(map, block);
+
+		if (window == NULL)
+			return BLCKSZ;
+		map->alignment = direct_alignment(window->fd);
+	}
+	return map->alignment;
 }
 
 /*

@@ -45,6 +45,7 @@ extern bool vecseg_map_may_be_cached(VecsegResidency *sample, VecsegMap *map,
 extern void vecseg_map_note(VecsegResidency *sample, bool resident);
 extern void vecseg_map_prefetch(VecsegMap *map, BlockNumber block,
 								uint32 nblocks);
+extern uint32 vecseg_map_alignment(VecsegMap *map, BlockNumber block);
 extern int vecseg_map_pin(VecsegMap *map, BlockNumber block, bool direct,
 						  int *fd, off_t *offset);
 extern void vecseg_map_unpin(int pin);

@@ -16,7 +16,8 @@ struct VecsegMap
 {
 	char *path; /* of the first file */
 	int nfiles;
-	int *windows; /* of each file: index into windows[] */
+	int *windows;	  /* of each file: index into windows[] */
+	uint32 alignment; /* of direct reads; 0 before it is asked for */
 };
 
 /* One open file */

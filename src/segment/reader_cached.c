@@ -201,7 +201,7 @@ pages_are_used(const VecsegIoCachedRead *read)
 		memcpy(&header,
 			   (char *) read->places[i].iov_base + sizeof(VecsegPageOpaque),
 			   SizeOfPageHeaderData);
-		if (header.pd_special != BLCKSZ - sizeof(VecsegPageOpaque))
+		if (!vecseg_page_header_ok(&header))
 			return false;
 	}
 	return true;

@@ -66,6 +66,9 @@ typedef struct PlannedRead
 	int count;
 	BlockNumber block;
 	uint32 nblocks;
+	uint32 start;			  /* bytes wanted of the blocks: from here */
+	uint32 end;				  /* to here */
+	bool direct;			  /* past the page cache */
 	int pin;				  /* of the file's descriptor */
 	VecsegIoRequest *request; /* when it has come back */
 	int users;				  /* of its buffer: values that point there */

@@ -25,8 +25,27 @@
 /* One direct read in so many goes through the page cache, with ADMITS_SOME. */
 #define ADMIT_EVERY 8
 
+/* Is a read from this block on to bypass the page cache? */
+static bool
+is_direct(VecsegReader *reader, BlockNumber block)
+{
+	if (!reader->direct || !vecseg_io_is_async(reader->queue))
+		return false;
+	switch (reader->admits)
+	{
+		case ADMITS_NONE:
+			break;
+		case ADMITS_SOME:
+			return ++reader->direct_calls % ADMIT_EVERY != 0;
+		case ADMITS_AGAIN:
+			return !vecseg_stats_read_lately(reader->rel, block);
+	}
+	return true;
+}
+
+/* A read of the value `first`, and maybe others, from a place on */
 static PlannedRead *
-new_read(VecsegReader *reader, uint64 first, BlockNumber block)
+new_read(VecsegReader *reader, uint64 first, BlockNumber block, uint32 start)
 {
 	PlannedRead *read;
 
@@ -39,6 +58,9 @@ new_read(VecsegReader *reader, uint64 first, BlockNumber block)
 	read->count = 1;
 	read->block = block;
 	read->nblocks = 0;
+	read->start = start;
+	read->end = 0;
+	read->direct = is_direct(reader, block);
 	read->request = NULL;
 	dlist_push_tail(&reader->planned, &read->node);
 	return read;
@@ -53,15 +75,61 @@ read_limit(const PlannedRead *read)
 	return Min(read->block + MAX_READ_BLOCKS, file_end);
 }
 
+/* Where a value ends in its last block */
+static uint32
+end_in_last_block(const ReaderValue *value)
+{
+	uint32 offset;
+	uint32 start;
+	uint32 length =
+		vecseg_reader_piece(value, value->nblocks - 1, &offset, &start);
+
+	return offset + length;
+}
+
 /* Have a read take what it can of a value.  Returns the first block beyond. */
 static BlockNumber
 extend_read(PlannedRead *read, ReaderValue *value)
 {
-	BlockNumber end = Min(value->block + value->nblocks, read_limit(read));
+	BlockNumber beyond = value->block + value->nblocks;
+	BlockNumber limit = read_limit(read);
+	uint32 end;
 
-	read->nblocks = Max(read->nblocks, end - read->block);
+	if (beyond > limit)
+	{
+		beyond = limit;
+		end = (beyond - read->block) * BLCKSZ;
+	}
+	else
+		end = (beyond - 1 - read->block) * BLCKSZ + end_in_last_block(value);
+	read->nblocks = Max(read->nblocks, beyond - read->block);
+	read->end = Max(read->end, end);
 	value->reads_left++;
-	return end;
+	return beyond;
+}
+
+/*
+ * Widen what is wanted of a read's blocks to what is read of them: whole pages,
+ * unless there are neither checksums to verify nor others who look for the rest
+ * in the page cache.
+ */
+static void
+align_read(const VecsegReader *reader, VecsegStore *store, PlannedRead *read)
+{
+	uint32 alignment = read->direct && !reader->checksums
+						   ? vecseg_map_alignment(store->map, read->block)
+						   : BLCKSZ;
+
+	read->start = TYPEALIGN_DOWN(alignment, read->start);
+	read->end = TYPEALIGN(alignment, read->end);
+}
+
+/* Where a read that has come back has a byte of one of its blocks */
+static char *
+address_in_read(const PlannedRead *read, BlockNumber block, uint32 offset)
+{
+	return read->request->buffer + (block - read->block) * BLCKSZ + offset -
+		   read->start;
 }
 
 /* Count a value that shares a read with another, once. */
@@ -99,7 +167,8 @@ plan_value(VecsegReader *reader, PlannedRead *read, uint64 last, uint64 number)
 	}
 	while (block < end)
 	{
-		read = new_read(reader, number, block);
+		read = new_read(reader, number, block,
+						block == value->block ? value->offset : 0);
 		block = extend_read(read, value);
 	}
 	return read;
@@ -150,9 +219,8 @@ keep_buffer(VecsegReader *reader, PlannedRead *read)
 static void
 hold_in_buffer(ReaderValue *value, PlannedRead *read)
 {
-	value->image = (struct varlena *) (read->request->buffer +
-									   (value->block - read->block) * BLCKSZ +
-									   value->offset);
+	value->image =
+		(struct varlena *) address_in_read(read, value->block, value->offset);
 	value->read = read;
 	read->users++;
 }
@@ -179,8 +247,7 @@ copy_from_read(VecsegReader *reader, ReaderValue *value,
 		char *image = (char *) value->image + start;
 
 		if (good[index])
-			memcpy(image, read->request->buffer + index * BLCKSZ + offset,
-				   length);
+			memcpy(image, address_in_read(read, block, offset), length);
 		else
 		{
 			reader->counters->retries++;
@@ -203,11 +270,36 @@ vecseg_reader_leave_read(VecsegReader *reader, PlannedRead *read)
 	dlist_push_head(&reader->unused, &read->node);
 }
 
+/*
+ * Can the k-th page of a read be used?  Of a page in part there is its end or its
+ * beginning to tell that it is not zeros; or else it has the beginnings of all
+ * values that are wanted of it, and those are not zero.
+ */
+static bool
+page_is_good(const PlannedRead *read, uint32 k, int got)
+{
+	BlockNumber block = read->block + k;
+	bool has_start = read->start <= k * BLCKSZ;
+	bool has_end = read->end >= (k + 1) * BLCKSZ;
+
+	if (read->start + got < Min(read->end, (k + 1) * BLCKSZ))
+		return false;
+	if (has_start && has_end)
+		return vecseg_read_page_ok(address_in_read(read, block, 0), block);
+	if (has_end)
+		return vecseg_page_is_data((VecsegPageOpaque *) address_in_read(
+			read, block, BLCKSZ - sizeof(VecsegPageOpaque)));
+	if (has_start)
+		return vecseg_page_header_ok(
+			(PageHeader) address_in_read(read, block, 0));
+	return true;
+}
+
 /* Deliver the values of a read that has ended, or could not be started. */
 static void
 deliver(VecsegReader *reader, PlannedRead *read)
 {
-	int got = read->request != NULL ? read->request->result : 0;
+	int got = read->request != NULL ? Max(read->request->result, 0) : 0;
 	bool keep = keep_buffer(reader, read);
 	bool good[MAX_READ_BLOCKS];
 	uint64 number = read->first;
@@ -216,9 +308,7 @@ deliver(VecsegReader *reader, PlannedRead *read)
 	dlist_delete(&read->node);
 	read->users = 1; /* we */
 	for (i = 0; i < read->nblocks; i++)
-		good[i] = got >= (int) ((i + 1) * BLCKSZ) &&
-				  vecseg_read_page_ok(read->request->buffer + i * BLCKSZ,
-									  read->block + i);
+		good[i] = got > 0 && page_is_good(read, i, got);
 	for (i = 0; i < read->count; i++)
 	{
 		ReaderValue *value = vecseg_reader_value(reader, number);
@@ -237,24 +327,6 @@ deliver(VecsegReader *reader, PlannedRead *read)
 	vecseg_reader_leave_read(reader, read);
 }
 
-/* Is a read to bypass the page cache? */
-static bool
-is_direct(VecsegReader *reader, const PlannedRead *read)
-{
-	if (!reader->direct || !vecseg_io_is_async(reader->queue))
-		return false;
-	switch (reader->admits)
-	{
-		case ADMITS_NONE:
-			break;
-		case ADMITS_SOME:
-			return ++reader->direct_calls % ADMIT_EVERY != 0;
-		case ADMITS_AGAIN:
-			return !vecseg_stats_read_lately(reader->rel, read->block);
-	}
-	return true;
-}
-
 /* Start planned reads while the queue takes them. */
 void
 vecseg_reader_start(VecsegReader *reader)
@@ -266,13 +338,14 @@ vecseg_reader_start(VecsegReader *reader)
 	{
 		PlannedRead *read =
 			dlist_head_element(PlannedRead, node, &reader->planned);
-		VecsegIoRequest *request =
-			vecseg_io_get_request(reader->queue, read->nblocks * BLCKSZ);
+		VecsegIoRequest *request;
 
+		align_read(reader, store, read);
+		request = vecseg_io_get_request(reader->queue, read->end - read->start);
 		if (request == NULL)
 			break;
-		request->cached = !is_direct(reader, read);
-		read->pin = vecseg_map_pin(store->map, read->block, !request->cached,
+		request->cached = !read->direct;
+		read->pin = vecseg_map_pin(store->map, read->block, read->direct,
 								   &request->fd, &request->offset);
 		if (read->pin < 0)
 		{
@@ -280,6 +353,7 @@ vecseg_reader_start(VecsegReader *reader)
 			deliver(reader, read);
 			continue;
 		}
+		request->offset += read->start;
 		dlist_delete(&read->node);
 		dlist_push_tail(&reader->active, &read->node);
 		request->caller = read;
@@ -317,8 +391,19 @@ take_request(VecsegReader *reader, VecsegIoRequest *request)
 }
 
 /*
- * Deliver what has come back meanwhile, and start more reads: the disk shall
- * not idle while rows are being looked for or consumed.
+ * Start more reads before the queue runs dry, not one by one: each submission is
+ * a system call.
+ */
+static void
+keep_busy(VecsegReader *reader)
+{
+	if (vecseg_io_pending(reader->queue) <= vecseg_io_depth / 2)
+		vecseg_reader_start(reader);
+}
+
+/*
+ * Deliver what has come back meanwhile, but start more reads before: the disk
+ * shall not idle while values are copied, or rows looked for or consumed.
  */
 void
 vecseg_reader_poll(VecsegReader *reader)
@@ -326,20 +411,21 @@ vecseg_reader_poll(VecsegReader *reader)
 	VecsegIoRequest *request;
 
 	while ((request = vecseg_io_poll(reader->queue)) != NULL)
+	{
+		keep_busy(reader);
 		take_request(reader, request);
+	}
 	count_waiting(reader);
-	if (reader->in_flight <= vecseg_io_depth / 2)
-		vecseg_reader_start(reader);
+	keep_busy(reader);
 }
 
-/* Wait for some read and deliver it; start more before the queue runs dry. */
+/* Wait for some read and deliver it. */
 void
 vecseg_reader_wait(VecsegReader *reader)
 {
 	VecsegIoRequest *request;
 
-	if (reader->in_flight <= vecseg_io_depth / 2)
-		vecseg_reader_start(reader);
+	keep_busy(reader);
 	request = vecseg_io_wait(reader->queue);
 	if (request == NULL)
 	{
@@ -349,5 +435,6 @@ vecseg_reader_wait(VecsegReader *reader)
 		return;
 	}
 	count_waiting(reader);
+	keep_busy(reader);
 	take_request(reader, request);
 }

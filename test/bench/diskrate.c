@@ -11,9 +11,11 @@
  *			the same into huge pages, if the kernel has some
  *
  *		diskrate random SIZE DEPTH SECONDS FILE...
- *			reads values of SIZE bytes at random places, each with the whole
- *			8 kB pages that it lies on, as a reader of pages must;
- *			prints values per second
+ *			reads values of SIZE bytes at random places, each with the sectors
+ *			that it lies on; prints values per second
+ *
+ *		diskrate pages SIZE DEPTH SECONDS FILE...
+ *			the same with the whole 8 kB pages, as who verifies checksums must
  *
  * All stop after SECONDS at the latest, the first two also at the files' end.
  */
@@ -31,6 +33,7 @@
 #include <unistd.h>
 
 #define PAGE 8192
+#define SECTOR 4096 /* if the kernel does not tell */
 #define HUGE_PAGE (2 << 20)
 
 typedef struct File
@@ -50,6 +53,7 @@ static File *files;
 static int nfiles;
 static uint64_t total; /* bytes of all files */
 static uint64_t unit;  /* BLOCK or SIZE */
+static uint64_t grain; /* of random reads: sectors or pages */
 static uint64_t position;
 static uint64_t seed;
 
@@ -123,9 +127,23 @@ next_random(Read *read)
 	seed ^= seed >> 7;
 	seed ^= seed << 17;
 	place = seed % (total - unit);
-	first = place / PAGE * PAGE;
-	*read = locate(first, (place + unit + PAGE - 1) / PAGE * PAGE - first);
+	first = place / grain * grain;
+	*read = locate(first, (place + unit + grain - 1) / grain * grain - first);
 	return 1;
+}
+
+/* What reads of a file must be multiples of */
+static uint64_t
+sector_of(int fd)
+{
+#ifdef STATX_DIOALIGN
+	struct statx info;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &info) == 0 &&
+		(info.stx_mask & STATX_DIOALIGN) != 0 && info.stx_dio_offset_align > 0)
+		return info.stx_dio_offset_align;
+#endif
+	return SECTOR;
 }
 
 static void
@@ -157,15 +175,18 @@ main(int argc, char **argv)
 
 	if (argc < 6)
 	{
-		fprintf(stderr, "usage: diskrate sequential|huge|random BYTES DEPTH "
-						"SECONDS FILE...\n");
+		fprintf(stderr, "usage: diskrate sequential|huge|random|pages BYTES "
+						"DEPTH SECONDS FILE...\n");
 		return 2;
 	}
-	next = strcmp(argv[1], "random") == 0 ? next_random : next_sequential;
+	next = strcmp(argv[1], "random") == 0 || strcmp(argv[1], "pages") == 0
+			   ? next_random
+			   : next_sequential;
 	unit = strtoull(argv[2], NULL, 10);
 	depth = atoi(argv[3]);
 	seconds = atof(argv[4]);
 	open_files(argv + 5, argc - 5);
+	grain = strcmp(argv[1], "random") == 0 ? sector_of(files[0].fd) : PAGE;
 	seed = (uint64_t) (now() * 1e9) | 1;
 	room = (unit + 2 * PAGE - 1) / PAGE * PAGE;
 	if (posix_memalign((void **) &buffers, HUGE_PAGE, room * depth) != 0)

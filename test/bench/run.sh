@@ -551,13 +551,17 @@ measure_state()
 	done
 }
 
-# The disk's limits are measured between the others, for a short time each.
+# The disk's limits are measured between the others, for a short time each, that
+# of random reads with what must be read to have a value.
 measure_disk()
 {
 	local value=$((DIMS * 4 + 24)) kind args
 
 	for kind in "sequential 1048576 8" "huge 1048576 8" "random $value 1" "random $value 64"; do
 		args=($kind)
+		if [[ ${args[0]} == random && $DATA_CHECKSUMS == on ]]; then
+			args[0]=pages
+		fi
 		echo "disk $kind $("$SCRATCH/diskrate" "${args[@]}" 1 \
 			$(files vecseg toast))" >>"$SCRATCH/results"
 	done
@@ -748,6 +752,7 @@ main()
 	set_read_ahead
 	server_start
 	sql -c "CREATE EXTENSION IF NOT EXISTS pg_prewarm" 2>/dev/null
+	DATA_CHECKSUMS=$(sql -c "SHOW data_checksums")
 	find_files
 	# memory that a virtual machine's host took back is slow to be had again
 	for table in toast inline vecseg; do
@@ -784,7 +789,7 @@ main()
 		"$IDS ids, medians of $RUNS runs," \
 		"shared_buffers $SHARED_BUFFERS" \
 		"$([[ $HUGE_PAGES == 1 ]] && echo in || echo without) huge pages," \
-		"checksums $(sql -c "SHOW data_checksums"), page cache dropped: $DROP," \
+		"checksums $DATA_CHECKSUMS, page cache dropped: $DROP," \
 		"kernel readahead ${READ_AHEAD_KB:-${OLD_READ_AHEAD:-?}} kB"
 	perl "$BENCH/report.pl" "$SCRATCH/results"
 }

@@ -195,6 +195,36 @@ foreach my $how ('scroll', 'retrieve', 'any', 'scan')
 	  or diag described($counted);
 }
 
+# Of values here and there whole pages are read only to verify their checksums,
+# or into the page cache.
+foreach my $direct ('on', 'off')
+{
+	my $n = 200;
+	my $some = "ARRAY(SELECT i * ($rows / $n) "
+	  . "FROM generate_series(1::bigint, $n) i)";
+	my ($counted, $result) = reading(
+		"SELECT count(*), count(*) FILTER (WHERE $wrong) "
+		  . "FROM vecseg_retrieve(NULL::items, $some)",
+		"SET vecseg.direct_io = $direct");
+	my $what = "retrieval, direct $direct";
+
+	is($result, "$n|0", "$what: the rows are right");
+	is($counted->{reads} + $counted->{mapped_hits}, $n,
+		"$what: one read for each value")
+	  or diag described($counted);
+	if ($direct eq 'off'
+		|| $node->safe_psql('postgres', 'SHOW data_checksums') eq 'on')
+	{
+		cmp_ok($counted->{read_bytes}, '>=', $counted->{reads} * 8192,
+			"$what: of whole pages");
+	}
+	else
+	{
+		cmp_ok($counted->{read_bytes}, '<', $counted->{reads} * 8192,
+			"$what: of less than a page");
+	}
+}
+
 # An index build reads in batches what the index is on, once.
 foreach my $index (
 	[ '((embedding[5]))', 1 ],
