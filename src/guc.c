@@ -14,7 +14,7 @@
 #include "guc.h"
 
 int vecseg_io_method = VECSEG_IO_AUTO;
-int vecseg_io_depth = 64;
+int vecseg_io_depth = 128;
 int vecseg_read_ahead = 8 * 1024;
 int vecseg_direct_io = VECSEG_DIRECT_AUTO;
 bool vecseg_enable_custom_scan = true;
@@ -58,7 +58,7 @@ vecseg_define_settings(void)
 		"vecseg.io_depth",
 		"Sets the number of reads one reader keeps in flight.",
 		"More costs memory, up to 128 kB each, and makes other users of the disk wait.",
-		&vecseg_io_depth, 64, 1, 1024, PGC_USERSET, 0, NULL, NULL, NULL);
+		&vecseg_io_depth, 128, 1, 1024, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	/*
 	 * Range 256 kB to 1 GB, default 8 MB: some 2600 vectors of 768 dimensions,

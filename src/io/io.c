@@ -194,12 +194,20 @@ vecseg_io_taken(VecsegIoRead *read)
 	count_in_flight(queue);
 }
 
+/* A request has finished, or will not be started. */
+static void
+no_longer_pending(VecsegIoRead *read)
+{
+	read->queue->pending--;
+	read->queue->pending_bytes -= read->request.length;
+}
+
 static void
 read_finish(VecsegIoRead *read, int result)
 {
 	VecsegIoQueue *queue = read->queue;
 
-	queue->pending--;
+	no_longer_pending(read);
 	read->request.result = result;
 	read->state = VECSEG_IO_DONE;
 	dlist_push_tail(&queue->done, &read->node);
@@ -478,7 +486,9 @@ vecseg_io_get_request(VecsegIoQueue *queue, uint32 length)
 	VecsegIoRead *read;
 
 	Assert(length > 0 && length <= VECSEG_IO_BUFFER_SIZE);
-	if (queue->pending == queue->depth || dlist_is_empty(&queue->free))
+	if (queue->pending == queue->depth ||
+		queue->pending_bytes + length > VECSEG_IO_MAX_PENDING_BYTES ||
+		dlist_is_empty(&queue->free))
 		return NULL;
 
 	read = dlist_head_element(VecsegIoRead, node, &queue->free);
@@ -488,6 +498,7 @@ vecseg_io_get_request(VecsegIoQueue *queue, uint32 length)
 	read->state = VECSEG_IO_HELD;
 	read->started = false;
 	queue->pending++;
+	queue->pending_bytes += length;
 	return &read->request;
 }
 
@@ -569,7 +580,7 @@ vecseg_io_release(VecsegIoQueue *queue, VecsegIoRequest *request)
 	if (read->state == VECSEG_IO_KEPT)
 		queue->kept--;
 	if (!read->started)
-		queue->pending--;
+		no_longer_pending(read);
 	read_drop_buffer(read);
 	read->state = VECSEG_IO_FREE;
 	dlist_push_head(&queue->free, &read->node);
@@ -651,10 +662,11 @@ vecseg_io_read_cached(VecsegIoCachedRead *reads, int nreads)
 	}
 }
 
-int
-vecseg_io_pending(const VecsegIoQueue *queue)
+bool
+vecseg_io_wants_more(const VecsegIoQueue *queue)
 {
-	return queue->pending;
+	return queue->pending <= queue->depth / 2 &&
+		   queue->pending_bytes <= VECSEG_IO_MAX_PENDING_BYTES / 2;
 }
 
 bool

@@ -62,8 +62,9 @@
  */
 #define VECSEG_IO_BUFFER_SIZE (128 * 1024)
 
-/* Upper bound of a queue's depth */
+/* Upper bounds of a queue's depth: requests, and what they ask for */
 #define VECSEG_IO_MAX_DEPTH 1024
+#define VECSEG_IO_MAX_PENDING_BYTES (8 * 1024 * 1024)
 
 /*
  * Requests that may have finished and not been released yet before a queue gives
@@ -97,7 +98,8 @@ extern VecsegIoQueue *vecseg_io_open(int depth);
 
 /*
  * A request for so many bytes, 1..VECSEG_IO_BUFFER_SIZE.  NULL when as many as
- * the queue is deep are pending, or too many have not been released.
+ * the queue is deep are pending, or too many have not been released.  A request is
+ * pending until it has finished.
  */
 extern VecsegIoRequest *vecseg_io_get_request(VecsegIoQueue *queue,
 											  uint32 length);
@@ -132,8 +134,11 @@ extern void vecseg_io_release(VecsegIoQueue *queue, VecsegIoRequest *request);
 /* Cancel what is in flight and free the queue. */
 extern void vecseg_io_close(VecsegIoQueue *queue);
 
-/* Requests given out that have not finished: not started yet, or under way */
-extern int vecseg_io_pending(const VecsegIoQueue *queue);
+/*
+ * Is it time for more requests?  Not for each that finishes, as a submission is a
+ * system call, but before there are none.
+ */
+extern bool vecseg_io_wants_more(const VecsegIoQueue *queue);
 
 /*
  * Do reads overlap without the page cache's help?  If not, O_DIRECT must not

@@ -108,9 +108,10 @@ struct VecsegIoQueue
 {
 	const VecsegIoMethodOps *ops;
 	ResourceOwner owner;
-	dlist_node node; /* in io.c's list of open queues */
-	int depth;		 /* requests pending at a time */
-	int pending;	 /* requests given out that have not finished */
+	dlist_node node;	/* in io.c's list of open queues */
+	int depth;			/* requests pending at a time */
+	int pending;		/* requests given out that have not finished, */
+	Size pending_bytes; /* and what they ask for */
 	int kept;
 	int in_flight;	   /* length of flying */
 	int n_hinted;	   /* length of hinted */

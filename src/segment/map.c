@@ -313,7 +313,7 @@ direct_alignment(int fd)
 
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &info) == 0 &&
 		(info.stx_mask & STATX_DIOALIGN) != 0 && info.stx_dio_offset_align > 0)
-		alignment = info.stx_dio_offset_align;
+		alignment = Max(info.stx_dio_offset_align, 512);
 #endif
 	/* TYPEALIGN wants a power of two */
 	return (alignment & (alignment - 1)) == 0 ? Min(alignment, BLCKSZ) : BLCKSZ;

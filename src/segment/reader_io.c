@@ -390,14 +390,11 @@ take_request(VecsegReader *reader, VecsegIoRequest *request)
 	deliver(reader, read);
 }
 
-/*
- * Start more reads before the queue runs dry, not one by one: each submission is
- * a system call.
- */
+/* Start more reads before the queue runs dry. */
 static void
 keep_busy(VecsegReader *reader)
 {
-	if (vecseg_io_pending(reader->queue) <= vecseg_io_depth / 2)
+	if (vecseg_io_wants_more(reader->queue))
 		vecseg_reader_start(reader);
 }
 
