@@ -17,7 +17,9 @@
  * buffer was given up, so what the file shows afterwards includes the slot.
  *
  * Every page that a value is copied from must be a data page: one of zeros,
- * as a lost write leaves behind, would be a piece of some vector otherwise.
+ * as a lost write leaves behind, would be a piece of some vector otherwise.  Where
+ * a reader has only part of a page, its header, or that of the value, must show
+ * that it is not of zeros.
  *
  * A buffer is copied from under a share lock of its content.  What is written
  * beside our bytes would not need that, but replay, on a standby, does: it
