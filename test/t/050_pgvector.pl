@@ -18,7 +18,10 @@ my $queries = 20;
 my $found = 10;	# rows of a search
 my $dims = 400;
 
+# Without statistics of tables: a session that has to get more shared memory for them
+# draws a random number (dsm_create()), and then builds another index.
 my $node = vecseg_node('pgvector', conf => <<'CONF');
+track_counts = off
 shared_buffers = 32MB
 autovacuum = off
 synchronize_seqscans = off
