@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * buffers.c
- *	  Buffers of reads, in huge pages, used again and again.
+ *	  Buffers of reads, most in huge pages, used again and again.
  *
  * No memory context has them, for none may take one away while a read into it is
  * in flight.  When they are given back is io.c's business.
