@@ -57,7 +57,7 @@ vecseg_define_settings(void)
 	DefineCustomIntVariable(
 		"vecseg.io_depth",
 		"Sets the number of reads one reader keeps in flight.",
-		"More costs memory, up to 128 kB each, and makes other users of the disk wait.",
+		"They ask for 8 MB together at most. More makes other users of the disk wait.",
 		&vecseg_io_depth, 128, 1, 1024, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	/*

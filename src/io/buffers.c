@@ -19,6 +19,9 @@
 /* The usual size of a huge page; where it is another, there will be none. */
 #define HUGE_PAGE_SIZE (2 * 1024 * 1024)
 
+/* Size of the smallest buffers */
+#define SMALL_BUFFER_SIZE 4096
+
 /* Memory for buffers that need no huge page is got in pieces of this size. */
 #define SMALL_PIECE_SIZE (512 * 1024)
 
@@ -43,7 +46,7 @@ typedef struct BufferPool
  * milliseconds.
  */
 static BufferPool pools[] = {
-	{ .size = 4096, .huge = false, .most = 1024 },
+	{ .size = SMALL_BUFFER_SIZE, .huge = false, .most = 1024 },
 	{ .size = 32 * 1024, .huge = true, .most = 192 },
 	{ .size = VECSEG_IO_BUFFER_SIZE, .huge = true, .most = 64 },
 };
@@ -87,7 +90,9 @@ fill_pool(BufferPool *pool)
 	char *memory = pool->huge ? map_huge_page() : map_memory(size);
 	char *buffer = memory + size;
 
-	Assert(size / pool->size <= pool->most);
+	StaticAssertStmt(HUGE_PAGE_SIZE / SMALL_BUFFER_SIZE <=
+						 lengthof(pool->buffers),
+					 "the buffers of a piece of memory must fit into a pool");
 	/* A fork() (COPY ... PROGRAM) must not divert direct reads in flight. */
 	(void) madvise(memory, size, MADV_DONTFORK);
 	while (buffer > memory)

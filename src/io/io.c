@@ -194,20 +194,13 @@ vecseg_io_taken(VecsegIoRead *read)
 	count_in_flight(queue);
 }
 
-/* A request has finished, or will not be started. */
-static void
-no_longer_pending(VecsegIoRead *read)
-{
-	read->queue->pending--;
-	read->queue->pending_bytes -= read->request.length;
-}
-
 static void
 read_finish(VecsegIoRead *read, int result)
 {
 	VecsegIoQueue *queue = read->queue;
 
-	no_longer_pending(read);
+	queue->pending--;
+	queue->pending_bytes -= read->request.length;
 	read->request.result = result;
 	read->state = VECSEG_IO_DONE;
 	dlist_push_tail(&queue->done, &read->node);
@@ -496,9 +489,6 @@ vecseg_io_get_request(VecsegIoQueue *queue, uint32 length)
 	read->request.length = length;
 	dlist_delete(&read->node);
 	read->state = VECSEG_IO_HELD;
-	read->started = false;
-	queue->pending++;
-	queue->pending_bytes += length;
 	return &read->request;
 }
 
@@ -508,10 +498,12 @@ vecseg_io_start(VecsegIoQueue *queue, VecsegIoRequest *request)
 	VecsegIoRead *read = (VecsegIoRead *) request;
 
 	Assert(read->queue == queue && read->state == VECSEG_IO_HELD);
+	Assert(queue->pending < queue->depth);
 
+	queue->pending++;
+	queue->pending_bytes += request->length;
 	read->reached = 0;
 	read->retries = 0;
-	read->started = true;
 	read->hinted = false;
 	read->state = VECSEG_IO_STAGED;
 	dlist_push_tail(&queue->staged, &read->node);
@@ -579,8 +571,6 @@ vecseg_io_release(VecsegIoQueue *queue, VecsegIoRequest *request)
 		   (read->state == VECSEG_IO_HELD || read->state == VECSEG_IO_KEPT));
 	if (read->state == VECSEG_IO_KEPT)
 		queue->kept--;
-	if (!read->started)
-		no_longer_pending(read);
 	read_drop_buffer(read);
 	read->state = VECSEG_IO_FREE;
 	dlist_push_head(&queue->free, &read->node);

@@ -99,7 +99,7 @@ extern VecsegIoQueue *vecseg_io_open(int depth);
 /*
  * A request for so many bytes, 1..VECSEG_IO_BUFFER_SIZE.  NULL when as many as
  * the queue is deep are pending, or too many have not been released.  A request is
- * pending until it has finished.
+ * pending from its start until it has finished.
  */
 extern VecsegIoRequest *vecseg_io_get_request(VecsegIoQueue *queue,
 											  uint32 length);

@@ -49,7 +49,6 @@ typedef struct VecsegIoRead
 	VecsegIoState state;
 	uint32 reached; /* bytes read so far */
 	int retries;	/* attempts in a row that failed */
-	bool started;	/* by the caller */
 	bool hinted;	/* was hinted once */
 	dlist_node node;
 } VecsegIoRead;
@@ -110,7 +109,7 @@ struct VecsegIoQueue
 	ResourceOwner owner;
 	dlist_node node;	/* in io.c's list of open queues */
 	int depth;			/* requests pending at a time */
-	int pending;		/* requests given out that have not finished, */
+	int pending;		/* requests started that have not finished, */
 	Size pending_bytes; /* and what they ask for */
 	int kept;
 	int in_flight;	   /* length of flying */

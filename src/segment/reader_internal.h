@@ -65,8 +65,7 @@ typedef struct PlannedRead
 	uint64 first;	 /* its values are chained by their `next` */
 	int count;
 	BlockNumber block;
-	uint32 nblocks;
-	uint32 start;			  /* bytes wanted of the blocks: from here */
+	uint32 start;			  /* bytes wanted, from the block's beginning */
 	uint32 end;				  /* to here */
 	bool direct;			  /* past the page cache */
 	int pin;				  /* of the file's descriptor */

@@ -57,7 +57,6 @@ new_read(VecsegReader *reader, uint64 first, BlockNumber block, uint32 start)
 	read->first = first;
 	read->count = 1;
 	read->block = block;
-	read->nblocks = 0;
 	read->start = start;
 	read->end = 0;
 	read->direct = is_direct(reader, block);
@@ -73,6 +72,13 @@ read_limit(const PlannedRead *read)
 	BlockNumber file_end = (read->block / RELSEG_SIZE + 1) * RELSEG_SIZE;
 
 	return Min(read->block + MAX_READ_BLOCKS, file_end);
+}
+
+/* Blocks that a read has bytes of */
+static uint32
+nblocks_of(const PlannedRead *read)
+{
+	return (read->end + BLCKSZ - 1) / BLCKSZ;
 }
 
 /* Where a value ends in its last block */
@@ -102,7 +108,6 @@ extend_read(PlannedRead *read, ReaderValue *value)
 	}
 	else
 		end = (beyond - 1 - read->block) * BLCKSZ + end_in_last_block(value);
-	read->nblocks = Max(read->nblocks, beyond - read->block);
 	read->end = Max(read->end, end);
 	value->reads_left++;
 	return beyond;
@@ -156,7 +161,8 @@ plan_value(VecsegReader *reader, PlannedRead *read, uint64 last, uint64 number)
 
 	value->reads_left = 0;
 	value->merged = false;
-	if (read != NULL && block <= read->block + read->nblocks + MAX_GAP_BLOCKS &&
+	if (read != NULL &&
+		block <= read->block + nblocks_of(read) + MAX_GAP_BLOCKS &&
 		block < read_limit(read))
 	{
 		count_merged(reader, vecseg_reader_value(reader, last));
@@ -230,7 +236,7 @@ static void
 copy_from_read(VecsegReader *reader, ReaderValue *value,
 			   const PlannedRead *read, const bool *good)
 {
-	BlockNumber end = read->block + read->nblocks;
+	BlockNumber end = read->block + nblocks_of(read);
 	uint32 k;
 
 	if (value->image == NULL)
@@ -307,7 +313,7 @@ deliver(VecsegReader *reader, PlannedRead *read)
 
 	dlist_delete(&read->node);
 	read->users = 1; /* we */
-	for (i = 0; i < read->nblocks; i++)
+	for (i = 0; i < nblocks_of(read); i++)
 		good[i] = got > 0 && page_is_good(read, i, got);
 	for (i = 0; i < read->count; i++)
 	{

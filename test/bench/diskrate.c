@@ -161,6 +161,7 @@ main(int argc, char **argv)
 {
 	struct io_uring ring;
 	int (*next)(Read *);
+	int sectors;
 	uint64_t bytes = 0;
 	uint64_t done = 0;
 	uint64_t room;
@@ -179,14 +180,14 @@ main(int argc, char **argv)
 						"DEPTH SECONDS FILE...\n");
 		return 2;
 	}
-	next = strcmp(argv[1], "random") == 0 || strcmp(argv[1], "pages") == 0
-			   ? next_random
-			   : next_sequential;
+	sectors = strcmp(argv[1], "random") == 0;
+	next = sectors || strcmp(argv[1], "pages") == 0 ? next_random
+													: next_sequential;
 	unit = strtoull(argv[2], NULL, 10);
 	depth = atoi(argv[3]);
 	seconds = atof(argv[4]);
 	open_files(argv + 5, argc - 5);
-	grain = strcmp(argv[1], "random") == 0 ? sector_of(files[0].fd) : PAGE;
+	grain = sectors ? sector_of(files[0].fd) : PAGE;
 	seed = (uint64_t) (now() * 1e9) | 1;
 	room = (unit + 2 * PAGE - 1) / PAGE * PAGE;
 	if (posix_memalign((void **) &buffers, HUGE_PAGE, room * depth) != 0)

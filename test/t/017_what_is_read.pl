@@ -212,6 +212,7 @@ foreach my $direct ('on', 'off')
 	is($counted->{reads} + $counted->{mapped_hits}, $n,
 		"$what: one read for each value")
 	  or diag described($counted);
+	cmp_ok($counted->{reads}, '>', $n / 2, "$what: most from the disk");
 	if ($direct eq 'off'
 		|| $node->safe_psql('postgres', 'SHOW data_checksums') eq 'on')
 	{
