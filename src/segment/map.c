@@ -269,6 +269,9 @@ open_window(VecsegMap *map, int number)
 	windows[index].pins = 0;
 	windows[index].map = map;
 	windows[index].number = number;
+	windows[index].large = false;
+	windows[index].visits = 0;
+	windows[index].look_after = FIRST_LOOK;
 	map->windows[number] = index;
 	return &windows[index];
 }

@@ -42,6 +42,7 @@ extern bool vecseg_map_sample(VecsegResidency *sample, VecsegMap *map,
 							  BlockNumber block, uint32 nblocks);
 extern bool vecseg_map_may_be_cached(VecsegResidency *sample, VecsegMap *map,
 									 BlockNumber block, uint32 nblocks);
+extern bool vecseg_map_lies_large(VecsegMap *map, BlockNumber block);
 extern void vecseg_map_note(VecsegResidency *sample, bool resident);
 extern void vecseg_map_prefetch(VecsegMap *map, BlockNumber block,
 								uint32 nblocks);

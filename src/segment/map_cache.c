@@ -13,6 +13,8 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,6 +33,21 @@
 
 /* Blocks that the kernel maps at a fault, by default: 64 kB */
 #define FAULT_AROUND_BLOCKS ((64 * 1024) / BLCKSZ)
+
+/* A large page: 2 MB */
+#define LARGE_BLOCKS ((2 * 1024 * 1024) / BLCKSZ)
+
+/* Of a file that lies large, so many pieces are looked at, ... */
+#define LARGE_PROBES 8
+
+/* ... at so many places each */
+#define LARGE_PLACES 4
+
+/* Visits to a file after which it is looked whether it still lies large ... */
+#define NEXT_LOOK 4096
+
+/* ... or does by now: twice as many each time, up to this */
+#define LAST_LOOK (64 * 1024)
 
 #ifndef SYS_cachestat /* Linux 6.5; the same number on all processors */
 #define SYS_cachestat 451
@@ -176,6 +193,92 @@ vecseg_map_may_be_cached(VecsegResidency *sample, VecsegMap *map,
 		return true;
 	vecseg_map_note(sample, false);
 	return false;
+}
+
+/* Page faults of this process */
+static int64
+count_faults(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (int64) usage.ru_minflt + usage.ru_majflt;
+}
+
+/* Does the kernel map a large page, which it has in its cache, at one fault? */
+static bool
+is_mapped_whole(const Window *window, BlockNumber block)
+{
+	int64 pages = LARGE_BLOCKS * (int64) BLCKSZ / sysconf(_SC_PAGESIZE);
+	int64 faults;
+	char byte;
+	int i;
+
+	if (count_cached_pages(window, block, LARGE_BLOCKS) < pages)
+		return false;
+	faults = count_faults();
+	for (i = 0; i < LARGE_PLACES; i++)
+	{
+		if (!vecseg_map_copy(window->map,
+							 block + i * (LARGE_BLOCKS / LARGE_PLACES), 0, 1,
+							 &byte))
+			return false;
+	}
+	return count_faults() - faults <= 1;
+}
+
+/*
+ * Does the kernel have all of a file, and in large pages?  That it did before
+ * need not be looked for again.
+ */
+static bool
+look_at_file(const Window *window)
+{
+	BlockNumber start = window->number * (BlockNumber) RELSEG_SIZE;
+	struct stat info;
+	uint32 nlarge;
+	uint32 i;
+
+	if (fstat(window->fd, &info) != 0)
+		return false;
+	nlarge = info.st_size / BLCKSZ / LARGE_BLOCKS;
+	if (nlarge < LARGE_PROBES)
+		return false;
+	for (i = 0; i < LARGE_PROBES && !window->large; i++)
+	{
+		uint32 probe = nlarge * (2 * i + 1) / (2 * LARGE_PROBES);
+
+		if (!is_mapped_whole(window, start + probe * LARGE_BLOCKS))
+			return false;
+	}
+	return count_cached_pages(window, start, info.st_size / BLCKSZ) >=
+		   info.st_size / sysconf(_SC_PAGESIZE);
+}
+
+/*
+ * Are values here and there of the file that a block is in better taken from
+ * the mapping than read?  Counts the call as a visit.
+ *
+ * They are if the kernel has all of the file, in large pages: then a page fault
+ * maps 2 MB, and soon there are none.  It depends on how the file came into the page
+ * cache: by reading with a large readahead it does, by writing not.  In small
+ * pages, most values would cost a page fault, and that more than a read.
+ */
+bool
+vecseg_map_lies_large(VecsegMap *map, BlockNumber block)
+{
+	Window *window = vecseg_map_window(map, block);
+
+	if (window == NULL)
+		return false;
+	if (++window->visits >= window->look_after)
+	{
+		window->large = look_at_file(window);
+		window->visits = 0;
+		window->look_after =
+			window->large ? NEXT_LOOK : Min(window->look_after * 2, LAST_LOOK);
+	}
+	return window->large;
 }
 
 /* Let the kernel read blocks of one file, just these, in the background. */

@@ -30,7 +30,15 @@ typedef struct Window
 	VecsegMap *map;
 	int number;	 /* of the file in its map */
 	uint64 used; /* time of last use */
+
+	/* see vecseg_map_lies_large() */
+	bool large;
+	uint32 visits;	   /* since the last look */
+	uint32 look_after; /* so many */
 } Window;
+
+/* Visits to a file before the first look at how it lies in memory */
+#define FIRST_LOOK 256
 
 extern Window *vecseg_map_window(VecsegMap *map, BlockNumber block);
 

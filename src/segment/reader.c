@@ -17,8 +17,8 @@
  *	 3. else it waits for the next submission.
  *
  * A submission copies what the kernel has of values here and there, which do
- * not go through 2. (reader_cached.c).  It sorts the others by place and merges
- * neighbours into reads.  Reads queue up here and go to the io queue, which keeps
+ * not go through 2. unless it has their file in large pages (reader_cached.c).
+ * It sorts the others by place and merges neighbours into reads.  Reads queue up here and go to the io queue, which keeps
  * vecseg.io_depth of them in flight; several submissions may be under way
  * while values of an earlier one are being consumed.
  *
@@ -363,7 +363,8 @@ vecseg_reader_add(VecsegReader *reader, uint32 id, uint32 size, bool compressed)
 		vecseg_reader_finish(reader, value);
 		return number;
 	}
-	if (!vecseg_reader_prefers_reading(reader, value) &&
+	if ((!vecseg_reader_prefers_reading(reader, value) ||
+		 vecseg_map_lies_large(store->map, value->block)) &&
 		vecseg_reader_is_resident(reader, store, value))
 	{
 		count_bytes(reader, value, 0);

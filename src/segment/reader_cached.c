@@ -7,7 +7,7 @@
  * For values at random places this is cheaper than the mapping: each leads to
  * pages that the process has not come to before, and a page fault costs more
  * than a read, above all in virtual machines, and where a file lies in the page
- * cache in small pieces.
+ * cache in small pieces.  Not so in large ones: see vecseg_map_lies_large().
  *
  * Copyright (c) 2026, vecseg contributors
  *

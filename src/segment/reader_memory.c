@@ -174,8 +174,10 @@ vecseg_reader_is_resident(VecsegReader *reader, VecsegStore *store,
 		read_wide(reader, store, value);
 		return true;
 	}
-	return vecseg_map_sample(&reader->residency, store->map, value->block,
-							 value->nblocks);
+	return vecseg_map_sample(reader->part == VECSEG_READ_SOME
+								 ? &store->residency
+								 : &reader->residency,
+							 store->map, value->block, value->nblocks);
 }
 
 /*

@@ -60,6 +60,73 @@ sub reads_right
 	return $after - $before;
 }
 
+# Does a session have a large piece of a file mapped at once?
+sub has_large_pages
+{
+	my ($session, $file) = @_;
+	my $pid = must($session, 'SELECT pg_backend_pid()');
+	my $inside = 0;
+
+	foreach my $line (split /\n/, slurp_file("/proc/$pid/smaps"))
+	{
+		$inside = $line =~ / \Q$file\E$/ if $line =~ /^[0-9a-f]+-[0-9a-f]+ /;
+		return 1 if $inside && $line =~ /^FilePmdMapped: +[1-9]/;
+	}
+	return 0;
+}
+
+# A session that has read so many vectors that it has looked how the file lies in the
+# page cache, and takes them from the mapping if that is in large pages
+sub long_session
+{
+	my ($node, $file, $name) = @_;
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+
+	drop_os_cache($file);
+	read_file($file, 128, 128);
+	note((-s $file) . " bytes in the file, " . cached_bytes($file) . " in the cache");
+	session_reads_right($session, 1 .. 12, "$name, long session");
+  SKIP:
+	{
+		skip 'NOT TESTED: the mapping in large pages, in which the kernel does not '
+		  . "have the file, or is older than 6.5 ($name)", 1
+		  unless has_large_pages($session, $file);
+		my $read = must($session, 'SELECT values - mapped_hits FROM vecseg_stat_io');
+		session_reads_right($session, 13, "$name, large pages");
+		cmp_ok(must($session, 'SELECT values - mapped_hits FROM vecseg_stat_io') - $read,
+			'<', $rows / 100, "$name, large pages: all from the mapping");
+	}
+	return $session;
+}
+
+sub session_reads_right
+{
+	my ($session, @seeds) = @_;
+	my $name = pop @seeds;
+
+	is(must($session, join ' UNION ALL ', map {
+			'SELECT count(*) FROM ' . some($_) . " WHERE $wrong HAVING count(*) > 0"
+		} @seeds), '', "$name: all are right");
+	return;
+}
+
+# Assert that a session that has the vector mapped is refused it.
+sub is_refused_in_session
+{
+	my ($session, $id, $pattern, $name) = @_;
+
+	foreach my $others (0, 30, 300)
+	{
+		my $wrongs = ask($session, 'SELECT count(*) FILTER (WHERE '
+			  . wrong_vectors($dims) . ') FROM vecseg_retrieve(NULL::items, '
+			  . "ARRAY(SELECT generate_series(1::bigint, $others)) || ${id}::bigint)");
+
+		like($session->{stderr}, $pattern, "$name, $others before it, in a long session")
+		  or diag "wrong vectors: $wrongs";
+	}
+	return;
+}
+
 # Assert that a vector is refused, whatever was read before it.
 sub is_refused
 {
@@ -116,8 +183,17 @@ foreach my $checksums (0, 1)
 	while (($slot = slot_offset($node, 'items', $id)) % $block_size < 6000) { $id++ }
 	my $block = int($slot / $block_size) + 1;
 
-	$node->stop;
+	my $session = long_session($node, $file, $with);
 	my $old = overwrite($file, $block * $block_size, "\0" x $block_size);
+	is_refused_in_session($session, $id,
+		qr/ERROR: .*(invalid page in block $block|is damaged)/,
+		"$with, second page zeroed");
+	overwrite($file, $block * $block_size, $old);
+	session_reads_right($session, 14 .. 16, "$with, restored, long session");
+	$session->quit;
+
+	$node->stop;
+	overwrite($file, $block * $block_size, "\0" x $block_size);
 	$node->start;
 	read_file($file, 16, 16);
 	is_refused($node, $id, qr/ERROR: .*(invalid page in block $block|is damaged)/,
@@ -128,11 +204,17 @@ foreach my $checksums (0, 1)
 	# It is not there.
 	my $rest = substr slurp_file($file), $block * $block_size;
 	$node->start;
+	read_file($file, 16, 16);
+	$session = long_session($node, $file, "$with, again");
 	truncate $file, $block * $block_size or die "could not truncate $file: $!";
+	is_refused_in_session($session, $id, qr/ERROR: .*could not (read|open) .*block/,
+		"$with, second page truncated");
 	read_file($file, 16, 16);
 	is_refused($node, $id, qr/ERROR: .*could not (read|open) .*block/,
 		"$with, second page truncated");
 	overwrite($file, $block * $block_size, $rest);
+	session_reads_right($session, 17 .. 20, "$with, restored again, long session");
+	$session->quit;
 	reads_right($node, 'SET vecseg.io_method = auto', "$with, restored");
 	check_store($node, 'items', name => $with);
 	$node->stop;
