@@ -164,6 +164,8 @@ bool
 vecseg_reader_is_resident(VecsegReader *reader, VecsegStore *store,
 						  const ReaderValue *value)
 {
+	VecsegResidency *sample;
+
 	if (reader->first >= reader->review_at)
 		vecseg_reader_review_order(reader);
 	if (reader->part == VECSEG_READ_IN_ORDER)
@@ -174,10 +176,10 @@ vecseg_reader_is_resident(VecsegReader *reader, VecsegStore *store,
 		read_wide(reader, store, value);
 		return true;
 	}
-	return vecseg_map_sample(reader->part == VECSEG_READ_SOME
-								 ? &store->residency
-								 : &reader->residency,
-							 store->map, value->block, value->nblocks);
+	/* a value that turns out not to be there is read page by page: a few may */
+	sample = vecseg_reader_prefers_reading(reader, value) ? &store->residency
+														  : &reader->residency;
+	return vecseg_map_sample(sample, store->map, value->block, value->nblocks);
 }
 
 /*
