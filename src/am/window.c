@@ -30,8 +30,10 @@
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/proc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -50,7 +52,10 @@
  */
 #define SMALL_WINDOW 64
 
-/* Pages pinned at most; fewer if there are few buffers */
+/*
+ * Pages pinned at most, by all windows of a backend: a query may have hundreds, of
+ * partitions.  Fewer if there are few buffers for each backend.
+ */
 #define MAX_PINS 64
 
 typedef struct WindowRow
@@ -83,7 +88,6 @@ struct VecsegWindow
 	int taken;		 /* rows popped since the limit was raised */
 	uint64 reads;	 /* of the reader when the limit was raised last */
 	int unsubmitted; /* rows pushed since the last submission */
-	int pins;		 /* pages pinned */
 	Size bytes;		 /* of copied tuples */
 	bool marked;	 /* the row popped last was */
 	bool filling;	 /* until full; then, until there is room for a step, not */
@@ -92,6 +96,25 @@ struct VecsegWindow
 
 /* A row keeps one bit per wanted column. */
 #define MAX_COLUMNS 64
+
+/* Pages pinned by all windows; an error may leave too many until the end */
+static int pins = 0;
+
+static void
+forget_pins(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_PRE_COMMIT &&
+		event != XACT_EVENT_PARALLEL_PRE_COMMIT &&
+		event != XACT_EVENT_PRE_PREPARE)
+		pins = 0;
+}
+
+/* May a window pin one more page? */
+static bool
+may_pin(void)
+{
+	return pins < Min(MAX_PINS, NBuffers / (MaxBackends + NUM_AUXILIARY_PROCS));
+}
 
 static void
 set_columns(VecsegWindow *window, const Bitmapset *columns)
@@ -125,8 +148,12 @@ static VecsegWindow *
 create_window(Relation rel, const Bitmapset *columns, VecsegReadPart part,
 			  VecsegIoCounters *counters)
 {
+	static bool registered = false;
 	VecsegWindow *window = palloc0(sizeof(VecsegWindow));
 
+	if (!registered)
+		RegisterXactCallback(forget_pins, NULL);
+	registered = true;
 	window->rel = rel;
 	window->counters = counters;
 	window->context = CurrentMemoryContext;
@@ -268,11 +295,10 @@ hold_row(VecsegWindow *window, WindowRow *row, HeapTuple tuple, Buffer buffer)
 	if (BufferIsValid(buffer) && vecseg_window_rows(window) > 0 &&
 		previous->buffer == buffer)
 		previous->last_on_page = false;
-	else if (BufferIsValid(buffer) &&
-			 window->pins < Max(1, Min(MAX_PINS, NBuffers / 64)))
+	else if (BufferIsValid(buffer) && may_pin())
 	{
 		IncrBufferRefCount(buffer);
-		window->pins++;
+		pins++;
 	}
 	else
 	{
@@ -295,7 +321,8 @@ let_go(VecsegWindow *window, WindowRow *row)
 	else if (row->last_on_page)
 	{
 		ReleaseBuffer(row->buffer);
-		window->pins--;
+		Assert(pins > 0);
+		pins--;
 	}
 }
 

@@ -178,6 +178,27 @@ report_unsuitable(Relation rel, const char *function)
 }
 
 /*
+ * Open the table of a call's first argument.  The parser looks up the argument's type
+ * without a lock: within a transaction it may find the type of a table that another
+ * session has dropped, or put another in the place of.
+ */
+static Relation
+open_table(Oid relid, const char *function)
+{
+	Relation rel = try_relation_open(relid, AccessShareLock);
+
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the table that function %s is to read does not exist",
+						function),
+				 errdetail("It was dropped, or replaced by another, since this "
+						   "transaction began."),
+				 errhint("Run the transaction again.")));
+	return rel;
+}
+
+/*
  * Find out what table and key a call is about, and lock the table for
  * reading until the end of the transaction.  Raises an error when the first
  * argument is not a row of a suitable table.
@@ -186,8 +207,7 @@ void
 vecseg_request_init(FunctionCallInfo fcinfo, const char *function,
 					VecsegRequest *request)
 {
-	Relation rel =
-		relation_open(argument_table(fcinfo, function), AccessShareLock);
+	Relation rel = open_table(argument_table(fcinfo, function), function);
 
 	if (!describe_table(rel, function, request))
 		report_unsuitable(rel, function);
@@ -196,7 +216,8 @@ vecseg_request_init(FunctionCallInfo fcinfo, const char *function,
 
 /*
  * The same for a call whose first argument has the given type.  Where
- * vecseg_request_init() would raise an error, returns false.
+ * vecseg_request_init() would raise an error, returns false; but not if the table is
+ * gone, as the executor's error would tell nothing.
  */
 bool
 vecseg_request_try(Oid type, const char *function, VecsegRequest *request)
@@ -207,9 +228,7 @@ vecseg_request_try(Oid type, const char *function, VecsegRequest *request)
 
 	if (!OidIsValid(relid) || get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
 		return false;
-	rel = try_relation_open(relid, AccessShareLock);
-	if (rel == NULL)
-		return false;
+	rel = open_table(relid, function);
 	result = describe_table(rel, function, request);
 	relation_close(rel, NoLock);
 	return result;

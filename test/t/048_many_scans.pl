@@ -1,0 +1,61 @@
+# A query with scans of many partitions: together they must not need more shared
+# buffers than there are.
+
+use strict;
+use warnings;
+
+use Test::More;
+use VecsegTest;
+
+my $partitions = 150;
+my $rows = $partitions * 250;
+my $node = vecseg_node('many_scans', conf =>
+	  "autovacuum = off\nshared_buffers = 16MB\nmax_locks_per_transaction = 1000\n"
+	  . "max_parallel_workers_per_gather = 0\nvecseg.direct_io = on");
+
+# Seven rows to a page, in another order than that of their keys
+$node->safe_psql('postgres',
+	'CREATE TABLE items (id bigint PRIMARY KEY, version int NOT NULL, '
+	  . 'embedding real[], filler text) PARTITION BY HASH (id); '
+	  . join('', map {
+		"CREATE TABLE items_$_ PARTITION OF items "
+		  . "FOR VALUES WITH (MODULUS $partitions, REMAINDER $_) USING vecseg; "
+	  } 0 .. $partitions - 1)
+	  . "INSERT INTO items SELECT id, 1, vec(id, 1, 10), repeat('x', 1000) "
+	  . "FROM generate_series(1::bigint, $rows) id ORDER BY hashint8extended(id, 5); "
+	  . 'ANALYZE items; CHECKPOINT');
+$node->restart;	# vectors are not in shared buffers: windows grow as they are read
+
+my $merged = "SELECT * FROM items ORDER BY id";
+my $settings = 'SET enable_seqscan = off; SET enable_sort = off';
+
+like($node->safe_psql('postgres', "$settings; EXPLAIN (COSTS OFF) $merged"),
+	qr/Merge Append.*Custom Scan \(Vecseg Scan\).*Custom Scan \(Vecseg Scan\)/s,
+	'all partitions are read at once');
+foreach my $run (1, 2)
+{
+	is($node->safe_psql('postgres', "$settings; SELECT count(*), "
+			  . 'count(*) FILTER (WHERE ' . wrong_vectors(10) . ') '
+			  . "FROM ($merged OFFSET 0) t"),
+		"$rows|0", "all vectors are right, run $run");
+}
+
+# An error in the middle leaves no pins behind, in whichever way it ends.
+my $session = $node->background_psql('postgres', on_error_stop => 0);
+must($session, $settings);
+foreach my $run (1 .. 5)
+{
+	must($session, "BEGIN; DECLARE c CURSOR FOR $merged; MOVE 3000 FROM c; SAVEPOINT s");
+	ask($session, "DECLARE d CURSOR FOR SELECT 1 / (5000 - id) FROM ($merged) t; "
+		  . 'MOVE 6000 FROM d');
+	like($session->{stderr}, qr/division by zero/, "an error in a second scan, run $run");
+	is(must($session, 'ROLLBACK TO s; '
+			  . 'SELECT count(*), count(*) FILTER (WHERE ' . wrong_vectors(10)
+			  . ") FROM ($merged OFFSET 0) t"),
+		"$rows|0", "all vectors are right after it, run $run");
+	must($session, $run % 2 ? 'COMMIT' : 'ROLLBACK');
+}
+$session->quit;
+server_log_is_clean($node);
+$node->stop;
+done_testing();
