@@ -97,16 +97,27 @@ struct VecsegWindow
 /* A row keeps one bit per wanted column. */
 #define MAX_COLUMNS 64
 
-/* Pages pinned by all windows; an error may leave too many until the end */
+/*
+ * Windows share what a backend may hold beyond so many of them: so many times
+ * vecseg.read_ahead, or a little more if there are so many that each has the least.
+ */
+#define WINDOWS_WITHOUT_SHARING 4
+#define LEAST_BYTES (256 * 1024)
+
+/*
+ * Of all windows: pages pinned, and how many have rows.  An error may leave too many
+ * until the end of the transaction.
+ */
 static int pins = 0;
+static int windows_with_rows = 0;
 
 static void
-forget_pins(XactEvent event, void *arg)
+forget_windows(XactEvent event, void *arg)
 {
 	if (event != XACT_EVENT_PRE_COMMIT &&
 		event != XACT_EVENT_PARALLEL_PRE_COMMIT &&
 		event != XACT_EVENT_PRE_PREPARE)
-		pins = 0;
+		pins = windows_with_rows = 0;
 }
 
 /* May a window pin one more page? */
@@ -152,7 +163,7 @@ create_window(Relation rel, const Bitmapset *columns, VecsegReadPart part,
 	VecsegWindow *window = palloc0(sizeof(VecsegWindow));
 
 	if (!registered)
-		RegisterXactCallback(forget_pins, NULL);
+		RegisterXactCallback(forget_windows, NULL);
 	registered = true;
 	window->rel = rel;
 	window->counters = counters;
@@ -196,11 +207,23 @@ bytes_held(const VecsegWindow *window)
 		   (window->reader == NULL ? 0 : vecseg_reader_bytes(window->reader));
 }
 
+/* Bytes that a window may hold now */
+static Size
+limit_in_bytes(void)
+{
+	Size bytes = (Size) vecseg_read_ahead * 1024;
+
+	if (windows_with_rows <= WINDOWS_WITHOUT_SHARING)
+		return bytes;
+	return Max(bytes * WINDOWS_WITHOUT_SHARING / windows_with_rows,
+			   LEAST_BYTES);
+}
+
 static bool
 at_limit(const VecsegWindow *window)
 {
 	return vecseg_window_rows(window) >= window->limit ||
-		   bytes_held(window) >= (Size) vecseg_read_ahead * 1024;
+		   bytes_held(window) >= limit_in_bytes();
 }
 
 /* The fraction of a full window that is refilled at a time: one in so many */
@@ -218,7 +241,7 @@ static bool
 has_room(const VecsegWindow *window)
 {
 	int rows = vecseg_window_rows(window);
-	Size bytes = (Size) vecseg_read_ahead * 1024;
+	Size bytes = limit_in_bytes();
 
 	return rows == 0 ||
 		   (rows <= window->limit - window->limit / steps(window) &&
@@ -345,6 +368,8 @@ vecseg_window_push(VecsegWindow *window, TupleTableSlot *slot)
 	row->columns = 0;
 	row->first_value = 0;
 	hold_row(window, row, bslot->base.tuple, bslot->buffer);
+	if (vecseg_window_rows(window) == 0)
+		windows_with_rows++;
 	window->next++;
 	if (window->toastrel != NULL)
 		want_values(window, row, slot);
@@ -457,6 +482,8 @@ vecseg_window_pop(VecsegWindow *window, TupleTableSlot *slot)
 	store_row(row, slot);
 	let_go(window, row);
 	window->first++;
+	if (vecseg_window_rows(window) == 0)
+		windows_with_rows--;
 	if (row->columns != 0)
 		replace_pointers(window, row, slot);
 
@@ -472,6 +499,8 @@ vecseg_window_pop(VecsegWindow *window, TupleTableSlot *slot)
 void
 vecseg_window_reset(VecsegWindow *window)
 {
+	if (vecseg_window_rows(window) > 0)
+		windows_with_rows--;
 	for (; window->first < window->next; window->first++)
 		let_go(window, &window->rows[window->first % window->max_rows]);
 	if (window->reader != NULL)

@@ -1,9 +1,10 @@
 # A query with scans of many partitions: together they must not need more shared
-# buffers than there are.
+# buffers than there are, nor memory for each as if it were alone.
 
 use strict;
 use warnings;
 
+use PostgreSQL::Test::Utils;
 use Test::More;
 use VecsegTest;
 
@@ -56,6 +57,43 @@ foreach my $run (1 .. 5)
 	must($session, $run % 2 ? 'COMMIT' : 'ROLLBACK');
 }
 $session->quit;
+
+# Memory in the middle of a merge: of 55 MB of vectors, not what fits into 60 times
+# vecseg.read_ahead, but into four times that, or the least that a scan may have
+$partitions = 60;
+$rows = $partitions * 300;
+$node->safe_psql('postgres',
+	'CREATE TABLE large (id bigint PRIMARY KEY, version int NOT NULL, '
+	  . 'embedding real[]) PARTITION BY HASH (id); '
+	  . join('', map {
+		"CREATE TABLE large_$_ PARTITION OF large "
+		  . "FOR VALUES WITH (MODULUS $partitions, REMAINDER $_) USING vecseg; "
+	  } 0 .. $partitions - 1)
+	  . 'INSERT INTO large SELECT id, 1, vec(id, 1, 768) '
+	  . "FROM generate_series(1::bigint, $rows) id; ANALYZE large; CHECKPOINT");
+$node->restart;
+$session = $node->background_psql('postgres', on_error_stop => 0);
+must($session, "$settings; SET vecseg.read_ahead = '1MB'");
+must($session, 'BEGIN; DECLARE c CURSOR FOR SELECT * FROM large ORDER BY id; FETCH 1 FROM c');
+my $pid = must($session, 'SELECT pg_backend_pid()');
+my $before = memory($pid);
+must($session, 'MOVE 9000 FROM c');
+my $after = memory($pid);
+note "memory: $before kB before, $after kB after";
+cmp_ok($after - $before, '<', 30 * 1024, 'scans share memory');
+is(must($session, 'SELECT count(*), count(*) FILTER (WHERE '
+		  . wrong_vectors(768) . ') FROM (SELECT * FROM large ORDER BY id OFFSET 0) t'),
+	"$rows|0", 'all vectors are right while a cursor holds some');
+$session->quit;
+
+# The memory that a process has for itself, in kB
+sub memory
+{
+	my ($pid) = @_;
+
+	return slurp_file("/proc/$pid/status") =~ /^RssAnon:\s*(\d+)/m ? $1 : die;
+}
+
 server_log_is_clean($node);
 $node->stop;
 done_testing();
