@@ -18,9 +18,10 @@
  *
  * A submission copies what the kernel has of values here and there, which do
  * not go through 2. unless it has their file in large pages (reader_cached.c).
- * It sorts the others by place and merges neighbours into reads.  Reads queue up here and go to the io queue, which keeps
- * vecseg.io_depth of them in flight; several submissions may be under way
- * while values of an earlier one are being consumed.
+ * It sorts the others by place and merges neighbours into reads.  Reads queue up
+ * here and go to the io queue, which keeps vecseg.io_depth of them in flight;
+ * several submissions may be under way while values of an earlier one are being
+ * consumed.
  *
  *	   added    |  waiting  |   planned reads   |   in flight   |  done
  *	  ----------+-----------+-------------------+---------------+--------
