@@ -8,6 +8,7 @@ use warnings;
 my %names = (
 	cold     => 'all cold',
 	rowswarm => 'rows warm (index and heap rows cached, vectors not)',
+	vectorscold => 'rows warm, and of TOAST not even the index cached',
 	outgrown => 'rows warm, and memory for two fifths of the vectors',
 	warm     => 'warm, in a session that did the same before',
 	new      => 'warm, in a session that has only just begun',
@@ -40,6 +41,9 @@ my @targets = (
 	[qw(rowswarm get1k toast 8)],
 	[qw(rowswarm get10k toast 8)],
 	[qw(rowswarm get10k random 0.8)],
+	[qw(vectorscold scroll toast 8)],
+	[qw(vectorscold get1k toast 8)],
+	[qw(vectorscold get10k toast 8)],
 	[qw(outgrown scroll toast 8)],
 	[qw(outgrown scroll random 0.8)],
 	[qw(outgrown get1k toast 8)],

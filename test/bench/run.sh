@@ -9,12 +9,14 @@
 #   vecseg SQL    the same table, by the SELECTs that heap is given, planned
 #                 as the server likes
 #
-# in five states:
+# in six states:
 #
 #   all cold      the server was just started and nothing of it is cached
 #   rows warm     the same, but heap rows and indexes (also that of the TOAST
 #                 table) are in shared buffers, which are large enough for
 #                 them: only vectors are not
+#   vectors cold  the same, but of the TOAST table not even its index is cached,
+#                 which only vectors need; for vecseg there is no difference
 #   outgrown      the same, on a server with memory, page cache included, for two
 #                 fifths of the vectors: the usual state of vectors that outgrow
 #                 the memory. vecseg then reads most of them past the page cache
@@ -98,7 +100,7 @@ TYPE=${TYPE:-real[]}
 INDEX_ROWS=${INDEX_ROWS:-20000}
 IDS=${IDS:-random}
 WORKS=${WORKS:-scan none scroll get1k get10k$([[ $TYPE != vector ]] || echo " exact hnsw")}
-STATES=${STATES-cold rowswarm outgrown warm new}
+STATES=${STATES-cold rowswarm vectorscold outgrown warm new}
 CONTENDERS=${CONTENDERS:-}
 SHARED_BUFFERS=${SHARED_BUFFERS:-256MB}
 CHECKSUMS=${CHECKSUMS:-}
@@ -287,7 +289,7 @@ read_files()
 # them; not with rows that contain their vectors.
 prewarm()
 {
-	local table=$1
+	local state=$1 table=$2
 
 	if [[ $table == inline ]]; then
 		sql -c "SELECT pg_prewarm('items_inline_pkey')"
@@ -296,7 +298,7 @@ prewarm()
 			SELECT pg_prewarm(indexrelid)
 				FROM pg_class c JOIN pg_index i ON i.indrelid = c.reltoastrelid
 				WHERE c.oid = 'items_$table'::regclass AND indisvalid
-				AND pg_relation_size(indexrelid) > 0;
+				AND pg_relation_size(indexrelid) > 0 AND '$state' <> 'vectorscold';
 			SELECT pg_prewarm('items_$table');
 			SELECT pg_prewarm('items_${table}_pkey');
 		END
@@ -329,7 +331,7 @@ reach_state()
 		restart_cold
 	fi
 	if [[ $state != cold && $state != limited ]]; then
-		prewarm "$table"
+		prewarm "$state" "$table"
 	fi
 }
 
@@ -510,6 +512,8 @@ is_of_interest()
 	case $1-$2-$3 in
 		new-*-get*) ;;
 		new-*) return 1 ;;
+		vectorscold-inline-* | vectorscold-*-none | vectorscold-*-scan) return 1 ;;
+		vectorscold-*-exact | vectorscold-*-hnsw) return 1 ;;
 		rowswarm-inline-* | rowswarm-*-none | *-sql-scan | *-sql-none) return 1 ;;
 		outgrown-inline-* | outgrown-*-none | outgrown-*-hnsw) return 1 ;;
 		*-sql-exact | *-sql-hnsw | rowswarm-*-hnsw | cold-*-hnsw) return 1 ;;
@@ -727,7 +731,7 @@ main()
 
 	for state in $STATES; do
 		case $state in
-			cold | rowswarm | outgrown | warm | new) ;;
+			cold | rowswarm | vectorscold | outgrown | warm | new) ;;
 			limited) die "the state \"limited\" comes by MEMORY_LIMIT, not by STATES" ;;
 			*) die "there is no state \"$state\"" ;;
 		esac
