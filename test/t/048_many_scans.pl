@@ -14,15 +14,27 @@ my $node = vecseg_node('many_scans', conf =>
 	  "autovacuum = off\nshared_buffers = 16MB\nmax_locks_per_transaction = 1000\n"
 	  . "max_parallel_workers_per_gather = 0\nvecseg.direct_io = on");
 
+# A table of so many partitions as there are to be, with these further columns
+sub create_partitioned
+{
+	my ($table, @columns) = @_;
+
+	$node->safe_psql('postgres',
+		"CREATE TABLE $table ("
+		  . join(', ', 'id bigint PRIMARY KEY', 'version int NOT NULL',
+			'embedding real[]', @columns)
+		  . ') PARTITION BY HASH (id); '
+		  . join('', map {
+			"CREATE TABLE ${table}_$_ PARTITION OF $table "
+			  . "FOR VALUES WITH (MODULUS $partitions, REMAINDER $_) USING vecseg; "
+		  } 0 .. $partitions - 1));
+	return;
+}
+
 # Seven rows to a page, in another order than that of their keys
+create_partitioned('items', 'filler text');
 $node->safe_psql('postgres',
-	'CREATE TABLE items (id bigint PRIMARY KEY, version int NOT NULL, '
-	  . 'embedding real[], filler text) PARTITION BY HASH (id); '
-	  . join('', map {
-		"CREATE TABLE items_$_ PARTITION OF items "
-		  . "FOR VALUES WITH (MODULUS $partitions, REMAINDER $_) USING vecseg; "
-	  } 0 .. $partitions - 1)
-	  . "INSERT INTO items SELECT id, 1, vec(id, 1, 10), repeat('x', 1000) "
+	"INSERT INTO items SELECT id, 1, vec(id, 1, 10), repeat('x', 1000) "
 	  . "FROM generate_series(1::bigint, $rows) id ORDER BY hashint8extended(id, 5); "
 	  . 'ANALYZE items; CHECKPOINT');
 $node->restart;	# vectors are not in shared buffers: windows grow as they are read
@@ -62,14 +74,9 @@ $session->quit;
 # vecseg.read_ahead, but into four times that, or the least that a scan may have
 $partitions = 40;
 $rows = $partitions * 600;
+create_partitioned('large');
 $node->safe_psql('postgres',
-	'CREATE TABLE large (id bigint PRIMARY KEY, version int NOT NULL, '
-	  . 'embedding real[]) PARTITION BY HASH (id); '
-	  . join('', map {
-		"CREATE TABLE large_$_ PARTITION OF large "
-		  . "FOR VALUES WITH (MODULUS $partitions, REMAINDER $_) USING vecseg; "
-	  } 0 .. $partitions - 1)
-	  . 'INSERT INTO large SELECT id, 1, vec(id, 1, 768) '
+	'INSERT INTO large SELECT id, 1, vec(id, 1, 768) '
 	  . "FROM generate_series(1::bigint, $rows) id; ANALYZE large; CHECKPOINT");
 my @files = map { $node->data_dir . "/$_" } split /\n/, $node->safe_psql('postgres',
 	"SELECT pg_relation_filepath(reltoastrelid) FROM pg_class WHERE relname ~ '^large_[0-9]+\$'");
