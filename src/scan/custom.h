@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * custom.h
- *	  The custom scan "Vecseg Scan": an index scan that reads ahead.
+ *	  The custom scan "Vecseg Scan": a scan that reads ahead.
  *
  * A plain index scan asks for one row at a time, and so waits for one index
  * page, one heap page and one vector after another.  A Vecseg Scan takes row
  * addresses from the index in batches that grow as rows are consumed, asks
  * the kernel for their pages at once, checks what can be checked without the
- * vectors, and has the vectors of the surviving rows read in batches.
+ * vectors, and has the vectors of the surviving rows read in batches.  It does
+ * the last for rows that another of the server's scans finds, too.
  *
  *		keys.c		the keys of "key = ANY (array)"
  *		watch.c		whether pages are worth prefetching
@@ -15,6 +16,7 @@
  *		touch.c		what the processor will need next
  *		tids.c		row addresses from the index, ahead of need
  *		order.c		the order of an array
+ *		over.c		Vecseg Scans over the server's other scans
  *		columns.c	whose values are to be read
  *		exec.c		rows, conditions, vectors: the executor node
  *		explain.c	what EXPLAIN shows
@@ -123,14 +125,16 @@ extern Bitmapset *vecseg_plan_columns(const Plan *plan, Index scanrelid,
 /* What a plan says besides its expressions; custom_private */
 typedef struct VecsegScanInfo
 {
-	Oid indexid;
+	Oid indexid; /* invalid: it is put over a scan that finds the rows */
 	ScanDirection direction;
 	int nbounds;	   /* so many index conditions, the first ones, do not
 					   * apply when their operand is null */
 	bool asked_order;  /* rows in the order of the array's elements */
 	bool by_reference; /* do not read what is merely returned */
 	int expected;	   /* rows of a search that a LIMIT takes; 0: unknown */
-	bool eager;		   /* nothing is known that ends the scan early */
+	bool runs_to_end;  /* nothing is known that ends the scan early; of those over
+						* others */
+	bool eager;		   /* the same, and it is not joined */
 } VecsegScanInfo;
 
 /* A plan's custom_exprs */
@@ -144,6 +148,7 @@ typedef struct VecsegScanInfo
 extern List *vecseg_scan_info_store(const VecsegScanInfo *info);
 extern void vecseg_scan_info_read(const CustomScan *cscan,
 								  VecsegScanInfo *info);
+extern bool vecseg_is_early(Node *clause, Index relid, Relation rel);
 extern Plan *vecseg_plan_path(PlannerInfo *root, RelOptInfo *rel,
 							  CustomPath *best_path, List *tlist, List *clauses,
 							  List *custom_plans);
@@ -164,6 +169,13 @@ extern Node *vecseg_strip_relabel(Node *node);
 
 /* ---- paths.c ---- */
 
+/* A path that reads ahead is a bit cheaper than one that does not. */
+#define VECSEG_READ_AHEAD_FACTOR 0.95
+
+extern bool vecseg_scans_by_itself(const IndexPath *path);
+extern bool vecseg_runs_to_end(PlannerInfo *root, List *pathkeys);
+extern CustomPath *vecseg_make_path(RelOptInfo *rel, Path *other,
+									const VecsegScanInfo *info);
 extern void vecseg_add_paths(PlannerInfo *root, RelOptInfo *rel,
 							 RangeTblEntry *rte);
 
@@ -173,11 +185,12 @@ typedef struct VecsegScanState
 {
 	CustomScanState css; /* must be first */
 	VecsegScanInfo info;
-	ExprState *recheck; /* the index conditions */
-	ExprState *early;	/* conditions that need no vectors */
+	ExprState *recheck; /* what the index or the scan below has checked */
+	ExprState *early;	/* other conditions that need no vectors */
 	ExprContext *early_context;
 	Bitmapset *columns; /* to be read in batches */
 
+	ScanState *scan; /* that finds the rows; NULL: we do, with the index */
 	Relation index;
 	ScanKey keys;
 	int nkeys;
@@ -188,7 +201,7 @@ typedef struct VecsegScanState
 	ExprContext *runtime_context;
 
 	bool started;
-	bool exhausted; /* the index has no more */
+	bool exhausted; /* there are no more rows to be found */
 	int pushed;		/* rows so far, of a search */
 	VecsegTids *tids;
 	TupleTableSlot *row;		/* on its way to the window */
@@ -198,6 +211,17 @@ typedef struct VecsegScanState
 } VecsegScanState;
 
 extern const CustomScanMethods vecseg_scan_methods;
+
+/* ---- over.c ---- */
+
+extern void vecseg_add_paths_over(PlannerInfo *root, RelOptInfo *rel,
+								  Relation relation);
+extern void vecseg_plan_over(CustomScan *cscan, Plan *scan, List *early,
+							 bool runs_to_end);
+extern void vecseg_begin_over(VecsegScanState *state, EState *estate,
+							  int eflags);
+extern TupleTableSlot *vecseg_fetch_over(VecsegScanState *state);
+extern void vecseg_rescan_over(VecsegScanState *state);
 
 /* ---- explain.c ---- */
 

@@ -5,8 +5,8 @@
  *
  *		addresses		rows				rows with vectors
  *		(tids.c) ---->	early conditions ---> (am/window.c) ---> late
- *														   conditions,
- *														   projection
+ *		another scan's rows ----^						   conditions,
+ *		(over.c)										   projection
  *
  * The window holds rows ahead of the one being returned: one at first, unless
  * all will be wanted, then more and more, but not many more than were returned, so that a query that
@@ -155,10 +155,14 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 		set_projection(node, cscan->scan.plan.targetlist);
 	state->recheck = ExecInitQual(VECSEG_INDEX_QUAL_ORIG(cscan), &node->ss.ps);
 	state->early = ExecInitQual(VECSEG_EARLY_QUAL(cscan), &node->ss.ps);
+	if (!OidIsValid(state->info.indexid))
+		vecseg_begin_over(state, estate, eflags);
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
 	state->early_context = CreateExprContext(estate);
+	if (state->scan != NULL)
+		return;
 	state->row = ExecInitExtraTupleSlot(
 		estate, RelationGetDescr(node->ss.ss_currentRelation),
 		&TTSOpsBufferHeapTuple);
@@ -195,9 +199,21 @@ expects_most(const VecsegScanState *state)
 static void
 start_tids(VecsegScanState *state)
 {
+	EState *estate = state->css.ss.ps.state;
 	ScanKey keys;
 	int nkeys;
 
+	if (state->nruntime_keys > 0)
+	{
+		ResetExprContext(state->runtime_context);
+		ExecIndexEvalRuntimeKeys(state->runtime_context, state->runtime_keys,
+								 state->nruntime_keys);
+	}
+	if (state->tids == NULL)
+		state->tids = vecseg_tids_create(
+			state->css.ss.ss_currentRelation, state->index, estate->es_snapshot,
+			state->info.direction, state->window,
+			VECSEG_SCAN_FLAGS(&state->css.ss));
 	if (state->norderbys > 0)
 	{
 		vecseg_tids_start_search(state->tids, state->orderbys, state->norderbys,
@@ -214,25 +230,13 @@ start_tids(VecsegScanState *state)
 static void
 start_scan(VecsegScanState *state)
 {
-	EState *estate = state->css.ss.ps.state;
-	Relation rel = state->css.ss.ss_currentRelation;
-
-	if (state->nruntime_keys > 0)
-	{
-		ResetExprContext(state->runtime_context);
-		ExecIndexEvalRuntimeKeys(state->runtime_context, state->runtime_keys,
-								 state->nruntime_keys);
-	}
-	if (state->tids == NULL)
-	{
-		if (state->columns != NULL)
-			state->window = vecseg_window_create(
-				rel, state->columns, expects_most(state), &state->counters);
-		state->tids = vecseg_tids_create(rel, state->index, estate->es_snapshot,
-										 state->info.direction, state->window,
-										 VECSEG_SCAN_FLAGS(&state->css.ss));
-	}
-	start_tids(state);
+	if (state->columns != NULL && state->window == NULL)
+		state->window = vecseg_window_create(state->css.ss.ss_currentRelation,
+											 state->columns,
+											 expects_most(state),
+											 &state->counters);
+	if (state->scan == NULL)
+		start_tids(state);
 	if (state->window != NULL && state->info.expected > 0)
 		vecseg_window_expect(state->window, state->info.expected);
 	else if (state->window != NULL && state->info.eager)
@@ -257,24 +261,37 @@ passes_early(VecsegScanState *state, TupleTableSlot *slot)
 	return false;
 }
 
-/*
- * Fetch the row of the next address, if it is visible and passes; sets
- * exhausted when there are no more addresses.
- */
-static bool
-fetch_next(VecsegScanState *state, TupleTableSlot *slot, int *position)
+/* The row of the next address, if it is visible */
+static TupleTableSlot *
+fetch_by_address(VecsegScanState *state, int *position)
 {
 	bool visible;
 
-	if (!vecseg_tids_fetch(state->tids, slot, &visible, position))
-	{
-		state->exhausted = true;
-		return false;
-	}
-	if (!visible)
-		return false;
+	state->exhausted =
+		!vecseg_tids_fetch(state->tids, state->row, &visible, position);
+	if (state->exhausted || !visible)
+		return NULL;
 	pgstat_count_heap_fetch(state->index);
-	return passes_early(state, slot);
+	return state->row;
+}
+
+/*
+ * The next row, if it is visible and passes; sets exhausted when there are no
+ * more.
+ */
+static TupleTableSlot *
+fetch_next(VecsegScanState *state, int *position)
+{
+	TupleTableSlot *slot;
+
+	if (state->scan == NULL)
+		slot = fetch_by_address(state, position);
+	else
+	{
+		slot = vecseg_fetch_over(state);
+		state->exhausted = slot == NULL;
+	}
+	return slot != NULL && passes_early(state, slot) ? slot : NULL;
 }
 
 /* Will no more rows than those in the window be wanted, by all that is known? */
@@ -299,19 +316,21 @@ fill_window(VecsegScanState *state)
 		   !has_expected(state) &&
 		   (tried < limit || vecseg_window_rows(state->window) == 0))
 	{
+		TupleTableSlot *slot;
 		int position;
 
 		CHECK_FOR_INTERRUPTS();
 		tried++;
-		if (!fetch_next(state, state->row, &position))
+		slot = fetch_next(state, &position);
+		if (slot == NULL)
 			continue;
-		vecseg_window_push(state->window, state->row);
+		vecseg_window_push(state->window, slot);
 		if (state->info.expected > 0)
 			state->pushed++;
 		if (state->positions != NULL)
 			vecseg_positions_push(state->positions, position);
 	}
-	if (tried > 0)
+	if (tried > 0 && state->row != NULL)
 		ExecClearTuple(state->row);
 }
 
@@ -333,11 +352,15 @@ next_without_window(VecsegScanState *state, TupleTableSlot *slot)
 {
 	while (!state->exhausted)
 	{
+		TupleTableSlot *row;
 		int position;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!fetch_next(state, slot, &position))
+		row = fetch_next(state, &position);
+		if (row == NULL)
 			continue;
+		ExecCopySlot(slot, row);
+		slot->tts_tableOid = row->tts_tableOid;
 		if (state->positions != NULL)
 			vecseg_positions_set(state->positions, position);
 		return true;
@@ -390,6 +413,8 @@ rescan(CustomScanState *node)
 	if (state->row != NULL)
 		ExecClearTuple(state->row);
 	state->started = false;
+	if (state->scan != NULL)
+		vecseg_rescan_over(state);
 	ExecScanReScan(&node->ss);
 }
 
@@ -400,6 +425,8 @@ end_scan(CustomScanState *node)
 
 	if (state->window != NULL)
 		vecseg_window_close(state->window);
+	if (state->scan != NULL)
+		ExecEndNode(&state->scan->ps);
 	if (state->tids != NULL)
 		vecseg_tids_end(state->tids);
 	if (state->index != NULL)

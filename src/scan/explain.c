@@ -83,12 +83,15 @@ vecseg_explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	VecsegScanState *state = (VecsegScanState *) node;
 	CustomScan *cscan = (CustomScan *) node->ss.ps.plan;
 
-	ExplainPropertyText("Index", get_rel_name(state->info.indexid), es);
-	show_conditions("Index Cond", VECSEG_INDEX_QUAL_ORIG(cscan), node,
-					ancestors, es);
-	show_conditions("Order By", VECSEG_ORDER_BY_ORIG(cscan), node, ancestors,
-					es);
-	show_order(&state->info, es);
+	if (OidIsValid(state->info.indexid))
+	{
+		ExplainPropertyText("Index", get_rel_name(state->info.indexid), es);
+		show_conditions("Index Cond", VECSEG_INDEX_QUAL_ORIG(cscan), node,
+						ancestors, es);
+		show_conditions("Order By", VECSEG_ORDER_BY_ORIG(cscan), node,
+						ancestors, es);
+		show_order(&state->info, es);
+	}
 	show_conditions("Filter Before Read", VECSEG_EARLY_QUAL(cscan), node,
 					ancestors, es);
 	if (VECSEG_EARLY_QUAL(cscan) != NIL)

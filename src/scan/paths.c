@@ -53,9 +53,6 @@
 /* A vector that is detoasted by itself costs so many random pages. */
 #define SINGLE_READ_PAGES 0.75
 
-/* A path that reads ahead is a bit cheaper than one that does not. */
-#define READ_AHEAD_FACTOR 0.95
-
 static const CustomPathMethods path_methods = {
 	.CustomName = VECSEG_SCAN_NAME,
 	.PlanCustomPath = vecseg_plan_path,
@@ -115,6 +112,14 @@ is_search(const IndexPath *path)
 		   is_vector_index(path->indexinfo);
 }
 
+/* Does a Vecseg Scan use a path's index by itself? */
+bool
+vecseg_scans_by_itself(const IndexPath *path)
+{
+	return is_search(path) || (path->indexorderbys == NIL &&
+							   path->indexinfo->relam == BTREE_AM_OID);
+}
+
 /*
  * The plain btree scans and the searches that the server knows, even those not
  * worth keeping.
@@ -136,8 +141,7 @@ plain_index_paths(PlannerInfo *root, RelOptInfo *rel, bool inlined)
 		if (!IsA(path, IndexPath) || path->path.pathtype != T_IndexScan ||
 			path->path.param_info != NULL)
 			continue;
-		if (is_search(path) || (path->indexorderbys == NIL &&
-								path->indexinfo->relam == BTREE_AM_OID))
+		if (vecseg_scans_by_itself(path))
 			result = lappend(result, path);
 	}
 	return result;
@@ -254,7 +258,7 @@ set_cost(PlannerInfo *root, Path *path, const IndexPath *index_path)
 	VECSEG_COPY_DISABLED_NODES(path, &index_path->path);
 	path->startup_cost = index_path->path.startup_cost;
 	path->total_cost =
-		Max((index_path->path.total_cost - Max(saved, 0)) * READ_AHEAD_FACTOR,
+		Max((index_path->path.total_cost - Max(saved, 0)) * VECSEG_READ_AHEAD_FACTOR,
 			path->startup_cost);
 }
 
@@ -273,14 +277,19 @@ rows_of_limit(PlannerInfo *root, RelOptInfo *rel)
 }
 
 /*
- * Will all rows of the scan be wanted, as far as is known?  Neither a LIMIT, nor
- * a cursor, nor EXISTS says otherwise, nor is it the inner side of a join.
+ * Will a scan whose rows come in this order run to its end, as far as is known?
+ * Neither a LIMIT, nor a cursor, nor EXISTS says otherwise, or its rows are
+ * sorted before.
  */
-static bool
-wants_all(PlannerInfo *root, RelOptInfo *rel)
+bool
+vecseg_runs_to_end(PlannerInfo *root, List *pathkeys)
 {
-	if (!bms_equal(rel->relids, root->all_baserels))
-		return false;
+	int ncommon;
+
+	if (!pathkeys_count_contained_in(root->query_pathkeys, pathkeys,
+									 &ncommon) &&
+		ncommon == 0)
+		return true;
 	/* a subquery is not told if it is one of several that are joined */
 	for (; root != NULL; root = root->parent_root)
 	{
@@ -290,11 +299,35 @@ wants_all(PlannerInfo *root, RelOptInfo *rel)
 	return true;
 }
 
+/* Is all of the scan wanted, and is it not the inner side of a join? */
+static bool
+wants_all(PlannerInfo *root, RelOptInfo *rel, List *pathkeys)
+{
+	return bms_equal(rel->relids, root->all_baserels) &&
+		   vecseg_runs_to_end(root, pathkeys);
+}
+
+/* A path that reads the rows of another, without costs and order */
+CustomPath *
+vecseg_make_path(RelOptInfo *rel, Path *other, const VecsegScanInfo *info)
+{
+	CustomPath *path = makeNode(CustomPath);
+
+	path->path.pathtype = T_CustomScan;
+	path->path.parent = rel;
+	path->path.pathtarget = rel->reltarget;
+	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+	path->custom_paths = list_make1(other);
+	path->custom_private = vecseg_scan_info_store(info);
+	path->methods = &path_methods;
+	return path;
+}
+
 static void
 add_scan_path(PlannerInfo *root, RelOptInfo *rel, IndexPath *index_path,
 			  int nbounds, List *pathkeys, bool asked_order)
 {
-	CustomPath *path = makeNode(CustomPath);
+	CustomPath *path;
 	VecsegScanInfo info = { 0 };
 
 	info.indexid = index_path->indexinfo->indexoid;
@@ -306,18 +339,12 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, IndexPath *index_path,
 	if (index_path->indexorderbys != NIL)
 		info.expected = rows_of_limit(root, rel);
 	else
-		info.eager = wants_all(root, rel);
+		info.eager = wants_all(root, rel, pathkeys);
 
-	path->path.pathtype = T_CustomScan;
-	path->path.parent = rel;
-	path->path.pathtarget = rel->reltarget;
+	path = vecseg_make_path(rel, &index_path->path, &info);
 	path->path.parallel_safe = rel->consider_parallel;
 	path->path.pathkeys = pathkeys;
 	set_cost(root, &path->path, index_path);
-	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-	path->custom_paths = list_make1(index_path);
-	path->custom_private = vecseg_scan_info_store(&info);
-	path->methods = &path_methods;
 	add_path(rel, &path->path);
 }
 
@@ -493,6 +520,21 @@ add_cost_of_single_reads(RelOptInfo *rel, List *paths, const Needs *needs)
 	}
 }
 
+static void
+add_index_paths(PlannerInfo *root, RelOptInfo *rel, const Needs *needs)
+{
+	List *index_paths = plain_index_paths(root, rel, needs->inlined);
+	ListCell *cell;
+
+	if (needs->inlined)
+	{
+		add_cost_of_single_reads(rel, rel->pathlist, needs);
+		add_cost_of_single_reads(rel, rel->partial_pathlist, needs);
+	}
+	foreach(cell, index_paths)
+		add_paths_like(root, rel, (IndexPath *) lfirst(cell), needs);
+}
+
 /*
  * Add Vecseg Scans to the paths of a table, if its access method is ours.
  */
@@ -501,24 +543,18 @@ vecseg_add_paths(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 {
 	Relation relation;
 
-	if (rel->indexlist == NIL || rel->lateral_relids != NULL)
+	if (rel->lateral_relids != NULL)
 		return;
 	relation = table_open(rte->relid, NoLock);
 	if (vecseg_is_vecseg_table(relation))
 	{
-		List *index_paths;
 		Needs needs;
-		ListCell *cell;
 
 		find_needs(root, rel, relation, &needs);
-		index_paths = plain_index_paths(root, rel, needs.inlined);
-		if (needs.inlined)
-		{
-			add_cost_of_single_reads(rel, rel->pathlist, &needs);
-			add_cost_of_single_reads(rel, rel->partial_pathlist, &needs);
-		}
-		foreach(cell, index_paths)
-			add_paths_like(root, rel, (IndexPath *) lfirst(cell), &needs);
+		if (!needs.inlined && needs.nvectors > 0)
+			vecseg_add_paths_over(root, rel, relation);
+		if (rel->indexlist != NIL && rte->tablesample == NULL)
+			add_index_paths(root, rel, &needs);
 	}
 	table_close(relation, NoLock);
 }

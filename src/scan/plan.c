@@ -3,8 +3,9 @@
  * plan.c
  *	  From path to plan: conditions and columns of a Vecseg Scan.
  *
- * The path wraps an index path of the server's; the server's own index scan
- * plan for it tells the index conditions and what is left to be checked.
+ * The path wraps one of the server's.  The server's own plan for it tells the
+ * index conditions and what is left to be checked; unless the path is an index's,
+ * that plan finds the rows (over.c).
  *
  * Copyright (c) 2026, vecseg contributors
  *
@@ -29,8 +30,9 @@ vecseg_scan_info_store(const VecsegScanInfo *info)
 		list_make5_int(info->direction, info->nbounds, info->asked_order,
 					   info->by_reference, info->expected);
 
-	return list_make2(list_make1_oid(info->indexid),
-					  lappend_int(numbers, info->eager));
+	numbers = lappend_int(numbers, info->eager);
+	numbers = lappend_int(numbers, info->runs_to_end);
+	return list_make2(list_make1_oid(info->indexid), numbers);
 }
 
 void
@@ -45,6 +47,7 @@ vecseg_scan_info_read(const CustomScan *cscan, VecsegScanInfo *info)
 	info->by_reference = lfourth_int(numbers) != 0;
 	info->expected = list_nth_int(numbers, 4);
 	info->eager = list_nth_int(numbers, 5) != 0;
+	info->runs_to_end = list_nth_int(numbers, 6) != 0;
 }
 
 /* Does a condition need a vector? */
@@ -65,9 +68,19 @@ needs_vector(Node *clause, Index relid, Relation rel)
 }
 
 /*
+ * Can a condition be checked before a row's vectors are read?  Volatile ones are
+ * checked after, when the row is being asked for.
+ */
+bool
+vecseg_is_early(Node *clause, Index relid, Relation rel)
+{
+	return !needs_vector(clause, relid, rel) &&
+		   !contain_volatile_functions(clause);
+}
+
+/*
  * Split conditions into those to be checked before a row's vectors are read
- * and those after.  Volatile ones are checked after, when the row is being
- * asked for.  Where there are conditions of row security, or of security
+ * and those after.  Where there are conditions of row security, or of security
  * barrier views, the order of conditions must not change, so that leaky
  * functions see only rows that may be seen.
  */
@@ -84,8 +97,7 @@ split_quals(PlannerInfo *root, RelOptInfo *rel, List *quals, List **early,
 	{
 		Node *clause = (Node *) lfirst(cell);
 
-		if (needs_vector(clause, rel->relid, relation) ||
-			contain_volatile_functions(clause) ||
+		if (!vecseg_is_early(clause, rel->relid, relation) ||
 			(*late != NIL && root->qual_security_level > 0))
 			*late = lappend(*late, clause);
 		else
@@ -119,6 +131,16 @@ conditions_with_bounds(List *quals, int nbounds)
 	return result;
 }
 
+static void
+plan_index_scan(CustomScan *cscan, const IndexScan *iscan, List *early,
+				int nbounds)
+{
+	cscan->custom_exprs =
+		list_make5(iscan->indexqual,
+				   conditions_with_bounds(iscan->indexqualorig, nbounds), early,
+				   iscan->indexorderby, iscan->indexorderbyorig);
+}
+
 /* PlanCustomPath */
 Plan *
 vecseg_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
@@ -126,7 +148,6 @@ vecseg_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 {
 	CustomScan *cscan = makeNode(CustomScan);
 	Plan *plan = (Plan *) linitial(custom_plans);
-	IndexScan *iscan;
 	VecsegScanInfo info;
 	List *early;
 	List *late;
@@ -134,32 +155,20 @@ vecseg_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 	/* conditions without columns are checked above us as well */
 	while (IsA(plan, Result))
 		plan = outerPlan(plan);
-	iscan = castNode(IndexScan, plan);
 
 	cscan->custom_private = best_path->custom_private;
 	vecseg_scan_info_read(cscan, &info);
-	split_quals(root, rel, iscan->scan.plan.qual, &early, &late);
+	split_quals(root, rel, plan->qual, &early, &late);
 	cscan->scan.plan.targetlist = tlist;
 	cscan->scan.plan.qual = late;
 	cscan->scan.scanrelid = rel->relid;
 	cscan->flags = best_path->flags;
-	cscan->custom_exprs =
-		list_make5(iscan->indexqual,
-				   conditions_with_bounds(iscan->indexqualorig, info.nbounds),
-				   early, iscan->indexorderby, iscan->indexorderbyorig);
+	if (OidIsValid(info.indexid))
+		plan_index_scan(cscan, castNode(IndexScan, plan), early, info.nbounds);
+	else
+		vecseg_plan_over(cscan, plan, early, info.runs_to_end);
 	cscan->methods = &vecseg_scan_methods;
 	return (Plan *) cscan;
-}
-
-/* Let a scan's rows keep pointers, where values are merely returned. */
-static void
-return_by_reference(CustomScan *cscan)
-{
-	VecsegScanInfo info;
-
-	vecseg_scan_info_read(cscan, &info);
-	info.by_reference = true;
-	cscan->custom_private = vecseg_scan_info_store(&info);
 }
 
 /* Does a node do more with the rows below than pass columns on? */
@@ -176,57 +185,86 @@ computes(const Plan *plan)
 	return plan->qual != NIL;
 }
 
-static void mark_plan(Plan *plan, bool limited, bool by_reference);
+/* What becomes of a node's rows, as far as they are merely passed on */
+typedef struct Fate
+{
+	bool limited; /* a LIMIT applies to them */
+	bool stored;  /* they are stored ... */
+	bool dropped; /* ... and most may be dropped */
+} Fate;
+
+static const Fate nothing_known = { 0 };
+
+static void mark_plan(Plan *plan, Fate fate);
 
 static void
-mark_plans(List *plans, bool limited, bool by_reference)
+mark_plans(List *plans, Fate fate)
 {
 	ListCell *cell;
 
 	foreach(cell, plans)
-		mark_plan((Plan *) lfirst(cell), limited, by_reference);
+		mark_plan((Plan *) lfirst(cell), fate);
 }
 
 /*
- * Mark the scans whose vectors are not to be read early.  limited: a LIMIT
- * applies to the rows; by_reference: they are stored, and most may be dropped.
+ * Mark a scan if its vectors are not to be read early.  Those of the server's
+ * scans have never been read before they were sorted, which takes less memory.
  */
 static void
-mark_plan(Plan *plan, bool limited, bool by_reference)
+mark_scan(CustomScan *cscan, Fate fate)
+{
+	VecsegScanInfo info;
+
+	if (cscan->methods != &vecseg_scan_methods)
+		return;
+	vecseg_scan_info_read(cscan, &info);
+	if (fate.dropped || (fate.stored && !OidIsValid(info.indexid)))
+	{
+		info.by_reference = true;
+		cscan->custom_private = vecseg_scan_info_store(&info);
+	}
+}
+
+static void
+mark_plan(Plan *plan, Fate fate)
 {
 	if (plan == NULL)
 		return;
 	switch (nodeTag(plan))
 	{
 		case T_CustomScan:
-			if (by_reference &&
-				((CustomScan *) plan)->methods == &vecseg_scan_methods)
-				return_by_reference((CustomScan *) plan);
-			mark_plans(((CustomScan *) plan)->custom_plans, false, false);
+			mark_scan((CustomScan *) plan, fate);
+			mark_plans(((CustomScan *) plan)->custom_plans, nothing_known);
 			break;
 		case T_SubqueryScan:
 			if (computes(plan))
-				limited = by_reference = false;
-			mark_plan(((SubqueryScan *) plan)->subplan, limited, by_reference);
+				fate = nothing_known;
+			mark_plan(((SubqueryScan *) plan)->subplan, fate);
 			break;
 		case T_Append:
-			mark_plans(((Append *) plan)->appendplans, limited, by_reference);
+			mark_plans(((Append *) plan)->appendplans, fate);
 			break;
 		case T_MergeAppend:
-			mark_plans(((MergeAppend *) plan)->mergeplans, limited,
-					   by_reference);
+			mark_plans(((MergeAppend *) plan)->mergeplans, fate);
 			break;
 		case T_Limit:
-			limited = true;
+			fate.limited = true;
 			break;
 		case T_Sort:
 		case T_IncrementalSort:
-			by_reference |= limited;
-			limited = false;
+			fate.dropped |= fate.limited;
+			fate.stored = true;
+			fate.limited = false;
 			break;
 		case T_Hash:
-			by_reference = true;
-			limited = false;
+			fate.dropped = fate.stored = true;
+			fate.limited = false;
+			break;
+		case T_Material:
+		case T_Memoize:
+		case T_WindowAgg:
+			fate = nothing_known;
+			fate.stored = true;
 			break;
 		case T_Result:
 		case T_LockRows:
@@ -236,14 +274,14 @@ mark_plan(Plan *plan, bool limited, bool by_reference)
 		case T_NestLoop:
 		case T_MergeJoin:
 		case T_HashJoin:
-			limited = false;
+			fate.limited = false;
 			break;
 		default:
-			limited = by_reference = false;
+			fate = nothing_known;
 			break;
 	}
-	mark_plan(outerPlan(plan), limited, by_reference);
-	mark_plan(innerPlan(plan), limited, by_reference);
+	mark_plan(outerPlan(plan), fate);
+	mark_plan(innerPlan(plan), fate);
 }
 
 /*
@@ -254,6 +292,6 @@ mark_plan(Plan *plan, bool limited, bool by_reference)
 void
 vecseg_mark_plan(PlannedStmt *plan)
 {
-	mark_plan(plan->planTree, false, false);
-	mark_plans(plan->subplans, false, false);
+	mark_plan(plan->planTree, nothing_known);
+	mark_plans(plan->subplans, nothing_known);
 }

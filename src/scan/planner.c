@@ -72,7 +72,7 @@ vecseg_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
 	if (previous_set_rel_pathlist != NULL)
 		previous_set_rel_pathlist(root, rel, rti, rte);
 	if (vecseg_enable_custom_scan && rte->rtekind == RTE_RELATION &&
-		!rte->inh && rte->tablesample == NULL &&
+		!rte->inh &&
 		(rte->relkind == RELKIND_RELATION || rte->relkind == RELKIND_MATVIEW) &&
 		!IS_DUMMY_REL(rel))
 		vecseg_add_paths(root, rel, rte);

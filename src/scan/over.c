@@ -1,0 +1,242 @@
+/*-------------------------------------------------------------------------
+ *
+ * over.c
+ *	  Vecseg Scans over the server's other scans.
+ *
+ * A table scan reads vectors ahead by itself if the query uses those of all
+ * rows (am/scan.c), but does not know which rows pass the query's conditions.
+ * Nor does a bitmap or sample scan know more than a page.  So a Vecseg Scan is put
+ * over such a scan: it takes the rows that the scan finds, and reads their
+ * vectors ahead like those of rows that it finds by itself.
+ *
+ * The scan checks those conditions that need no vectors.  It looks for the next
+ * row that passes for as long as it takes, though; so where the query may
+ * end before all rows were returned, as by a LIMIT, the Vecseg Scan
+ * checks them, which gives up such a search when there is a row to return.
+ *
+ * Copyright (c) 2026, vecseg contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_am.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+
+#include "compat.h"
+#include "scan/custom.h"
+
+/* --- paths --- */
+
+/* What the conditions of a table's rows need */
+typedef struct Conditions
+{
+	bool early; /* some can be checked before vectors are read */
+	bool late;	/* some cannot */
+} Conditions;
+
+static Conditions
+find_conditions(RelOptInfo *rel, Relation relation)
+{
+	Conditions result = { false, false };
+	ListCell *cell;
+
+	foreach(cell, rel->baserestrictinfo)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, cell);
+
+		if (rinfo->pseudoconstant)
+			continue;
+		if (vecseg_is_early((Node *) rinfo->clause, rel->relid, relation))
+			result.early = true;
+		else
+			result.late = true;
+	}
+	return result;
+}
+
+/*
+ * Is this a scan that a Vecseg Scan should be put over?  Not one whose rows are
+ * all the same to the scan, nor one for which there is a Vecseg Scan that uses
+ * the index by itself.
+ */
+static bool
+is_worth_it(const Path *path, const Conditions *conditions)
+{
+	if (path->param_info != NULL)
+		return false;
+	switch (path->pathtype)
+	{
+		case T_SampleScan:
+			return true;
+		case T_SeqScan:
+		case T_TidRangeScan:
+		case T_BitmapHeapScan:
+			return conditions->early;
+		case T_IndexScan:
+			return path->rows > 1 &&
+				   !vecseg_scans_by_itself((const IndexPath *) path);
+		default:
+			return false;
+	}
+}
+
+/* A copy of a path: add_path() frees those that others beat. */
+static Path *
+copy_path(const Path *path)
+{
+	Size size;
+	Path *result;
+
+	switch (nodeTag(path))
+	{
+		case T_BitmapHeapPath:
+			size = sizeof(BitmapHeapPath);
+			break;
+		case T_TidRangePath:
+			size = sizeof(TidRangePath);
+			break;
+		case T_IndexPath:
+			size = sizeof(IndexPath);
+			break;
+		default:
+			Assert(IsA(path, Path));
+			size = sizeof(Path);
+			break;
+	}
+	result = palloc(size);
+	memcpy(result, path, size);
+	return result;
+}
+
+/* A path over a scan's: a bit cheaper, as Vecseg Scans of an index are. */
+static Path *
+path_over(PlannerInfo *root, RelOptInfo *rel, const Path *scan)
+{
+	VecsegScanInfo info = { 0 };
+	CustomPath *path;
+
+	info.direction = ForwardScanDirection;
+	info.runs_to_end = vecseg_runs_to_end(root, scan->pathkeys);
+	info.eager = info.runs_to_end && bms_equal(rel->relids, root->all_baserels);
+	path = vecseg_make_path(rel, copy_path(scan), &info);
+	path->path.pathkeys = scan->pathkeys;
+	path->path.parallel_safe = scan->parallel_safe;
+	path->path.parallel_workers = scan->parallel_workers;
+	path->path.rows = scan->rows;
+	VECSEG_COPY_DISABLED_NODES(&path->path, scan);
+	path->path.startup_cost = scan->startup_cost * VECSEG_READ_AHEAD_FACTOR;
+	path->path.total_cost = scan->total_cost * VECSEG_READ_AHEAD_FACTOR;
+	return &path->path;
+}
+
+/*
+ * Add paths over those that a table with vectors has.  Of the target of an
+ * UPDATE or DELETE only conditions read vectors.
+ */
+void
+vecseg_add_paths_over(PlannerInfo *root, RelOptInfo *rel, Relation relation)
+{
+	Conditions conditions = find_conditions(rel, relation);
+	List *paths = list_copy(rel->pathlist);
+	List *partial_paths = list_copy(rel->partial_pathlist);
+	List *over = NIL;
+	List *partial_over = NIL;
+	ListCell *cell;
+
+	if (bms_is_member(rel->relid, root->all_result_relids) && !conditions.late)
+		return;
+	/* make all of them before any is added, which may free others */
+	foreach(cell, paths)
+	{
+		if (is_worth_it(lfirst(cell), &conditions))
+			over = lappend(over, path_over(root, rel, lfirst(cell)));
+	}
+	foreach(cell, partial_paths)
+	{
+		if (is_worth_it(lfirst(cell), &conditions))
+			partial_over =
+				lappend(partial_over, path_over(root, rel, lfirst(cell)));
+	}
+	foreach(cell, over)
+		add_path(rel, lfirst(cell));
+	foreach(cell, partial_over)
+		add_partial_path(rel, lfirst(cell));
+}
+
+/* --- plans --- */
+
+/* What a scan's rows satisfy besides its filter */
+static List *
+conditions_of_scan(const Plan *plan)
+{
+	switch (nodeTag(plan))
+	{
+		case T_BitmapHeapScan:
+			return ((const BitmapHeapScan *) plan)->bitmapqualorig;
+		case T_TidRangeScan:
+			return ((const TidRangeScan *) plan)->tidrangequals;
+		case T_IndexScan:
+			return ((const IndexScan *) plan)->indexqualorig;
+		default:
+			return NIL;
+	}
+}
+
+/*
+ * Put a Vecseg Scan over a scan.  early: its conditions that need no vectors.
+ * The scan need not return anything: rows are taken from the slot where it has
+ * them.
+ */
+void
+vecseg_plan_over(CustomScan *cscan, Plan *scan, List *early, bool runs_to_end)
+{
+	List *recheck = copyObject(conditions_of_scan(scan));
+
+	scan->targetlist = NIL;
+	scan->qual = runs_to_end ? early : NIL;
+	if (runs_to_end)
+		recheck = list_concat(recheck, copyObject(early));
+	cscan->custom_plans = list_make1(scan);
+	cscan->custom_exprs =
+		list_make5(NIL, recheck, runs_to_end ? NIL : early, NIL, NIL);
+}
+
+/* --- execution --- */
+
+void
+vecseg_begin_over(VecsegScanState *state, EState *estate, int eflags)
+{
+	CustomScan *cscan = (CustomScan *) state->css.ss.ps.plan;
+
+	state->scan = castNode(
+		ScanState, ExecInitNode(linitial(cscan->custom_plans), estate, eflags));
+	state->css.custom_ps = list_make1(state->scan);
+}
+
+/* The slot with the next row that the scan finds, or NULL */
+TupleTableSlot *
+vecseg_fetch_over(VecsegScanState *state)
+{
+	TupleTableSlot *result;
+
+	if (state->window != NULL)
+		vecseg_window_keep_reading(state->window);
+	result = ExecProcNode(&state->scan->ps);
+	return TupIsNull(result) ? NULL : state->scan->ss_ScanTupleSlot;
+}
+
+void
+vecseg_rescan_over(VecsegScanState *state)
+{
+	PlanState *scan = &state->scan->ps;
+
+	if (state->css.ss.ps.chgParam != NULL)
+		UpdateChangedParamSet(scan, state->css.ss.ps.chgParam);
+	/* else ExecProcNode() does it */
+	if (scan->chgParam == NULL)
+		ExecReScan(scan);
+}
