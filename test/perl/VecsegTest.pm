@@ -406,9 +406,9 @@ sub wrong_vectors
 
 =item check_paths($node, $table, %options)
 
-C<check_all> by every way of reading: sequential scan, index scan, bitmap
-scan, scroll in both directions, retrieve, COPY and INSERT INTO a heap table;
-and C<check_store>. Options as for C<check_all>; C<paths> is a list of some of: seq index bitmap
+C<check_all> by every way of reading: sequential scan, with a filter and
+without, index scan, bitmap scan, scroll in both directions, retrieve, COPY and INSERT INTO a heap table;
+and C<check_store>. Options as for C<check_all>; C<paths> is a list of some of: seq filter index bitmap
 scroll backward retrieve copy insert.
 
 =cut
@@ -417,12 +417,13 @@ sub check_paths
 {
 	my ($node, $table, %options) = @_;
 	my $paths = delete $options{paths} // [
-		qw(seq index bitmap scroll backward retrieve copy insert)];
+		qw(seq filter index bitmap scroll backward retrieve copy insert)];
 	my $settings = $options{settings} ? "$options{settings};" : '';
 	my $name = delete $options{name} // "$table on " . $node->name;
 	my $null = "NULL::$table";
 	my %from = (
 		seq => [ $table, '' ],
+		filter => [ "(SELECT * FROM $table WHERE id + 0 > -1 OFFSET 0) x", '' ],
 		index => [
 			"(SELECT * FROM $table ORDER BY id OFFSET 0) x",
 			'SET enable_seqscan = off; SET enable_sort = off' ],

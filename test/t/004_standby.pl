@@ -113,7 +113,7 @@ SQL
 wait_for_acks([$reader], 3);
 check_reader($reader, 'reads after the restart');
 check_paths($standby, 'items',
-	paths => [qw(seq index bitmap scroll backward retrieve)]);
+	paths => [qw(seq filter index bitmap scroll backward retrieve)]);
 check_all($standby, 'made', undef, rows => 300, version => 2);
 
 # Prepared transactions survive a crash of the primary and the promotion.

@@ -85,6 +85,10 @@ my $readers = start_pgbench(
 	[ '-c', 2, '-T', $seconds ],
 	'r_scan' => "SELECT must_be_zero(count(*)) FROM items WHERE $wrong;\n",
 	'r_check' => "SELECT must_be_zero(count(*)) FROM vecseg_check('items');\n",
+	'r_filter' => <<"SQL",
+\\set n random(0, 9)
+SELECT must_be_zero(count(*)) FROM items WHERE id % 10 = :n AND $wrong;
+SQL
 	'r_scroll' => <<"SQL",
 \\set id random(1, 3000)
 SELECT must_be_zero(count(*)) FROM vecseg_scroll(NULL::items, after => :id)

@@ -31,6 +31,9 @@ my %endless = (
 	  . 'generate_series(1::bigint, 100000) g, LATERAL '
 	  . 'vecseg_retrieve(NULL::items, ARRAY(SELECT hashint8(i + g) % 10000 '
 	  . '+ 10000 FROM generate_series(1::bigint, 5000) i)) s',
+	filter => 'SELECT sum(hash_array_extended(s.embedding, g)) FROM '
+	  . 'generate_series(1::bigint, 100000) g, LATERAL '
+	  . '(SELECT embedding FROM items WHERE id % 3 = g % 3 OFFSET 0) s',
 	scan => 'SELECT sum(hash_array_extended(s.embedding, g)) FROM '
 	  . 'generate_series(1::bigint, 100000) g, LATERAL '
 	  . '(SELECT embedding FROM items WHERE id > g % 10 OFFSET 0) s');

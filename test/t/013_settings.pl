@@ -37,6 +37,7 @@ my %from = (
 		'items',
 		'SET max_parallel_workers_per_gather = 2; SET parallel_setup_cost = 0; '
 		  . 'SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;' ],
+	filter => [ '(SELECT * FROM items WHERE id + 0 > 0 OFFSET 0) s', $serial ],
 	scroll => [ 'vecseg_scroll(NULL::items)', $serial ],
 	retrieve => [ "vecseg_retrieve(NULL::items, $ids)", $serial ],
 	ordered => [
@@ -207,7 +208,7 @@ is( scalar(() = $servers[0]{node}->safe_psql('postgres',
 		  =~ /Parallel Seq Scan/g),
 	1,
 	'the parallel scan is one');
-foreach my $path ('scroll', 'retrieve', 'ordered', 'any')
+foreach my $path ('filter', 'scroll', 'retrieve', 'ordered', 'any')
 {
 	like(
 		$servers[0]{node}->safe_psql('postgres',

@@ -12,7 +12,7 @@ use VecsegTest;
 my $rows = 6000;
 my $dims = 'CASE WHEN id % 20 = 0 THEN 16378 ELSE 768 END';
 my $kept = 1000;
-my @paths = qw(seq index bitmap scroll backward retrieve);
+my @paths = qw(seq filter index bitmap scroll backward retrieve);
 my @settings = (
 	'SET vecseg.io_method = io_uring; SET vecseg.direct_io = on',
 	'SET vecseg.io_method = io_uring; SET vecseg.direct_io = off; '

@@ -34,6 +34,7 @@ my $in_relation = qr/segment relation "\Q$toast\E"/;
 my $sum = 'SELECT sum(hash_array_extended(embedding, id)) FROM';
 my %ways = (
 	seq => "$sum items",
+	filter => "$sum items WHERE id + 0 > 0",
 	scroll => "$sum vecseg_scroll(NULL::items)",
 	backward => "$sum vecseg_scroll(NULL::items, backward => true)",
 	retrieve => "$sum vecseg_retrieve(NULL::items, ARRAY(SELECT i FROM "

@@ -93,7 +93,7 @@ $old->query_safe('COMMIT');
 $old->quit;
 $primary->wait_for_catchup($standby, 'replay');
 check_paths($standby, 'items', rows => 900,
-	paths => [qw(seq index bitmap scroll backward retrieve)]);
+	paths => [qw(seq filter index bitmap scroll backward retrieve)]);
 
 # A crash after slots were freed, before free segments are given back
 $primary->safe_psql('postgres', 'DELETE FROM items WHERE id > 20');

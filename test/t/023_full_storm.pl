@@ -164,6 +164,10 @@ my %readers = (
 	'r_count' => "$all_there;\n",
 	'r_side' => "SELECT must_be_zero(count(*)) FROM side WHERE $wrong;\n",
 	'r_check' => "SELECT must_be_zero(count(*)) FROM vecseg_check('items');\n",
+	'r_filter' => <<"SQL",
+\\set n random(0, 9)
+SELECT must_be_zero(count(*)) FROM items WHERE id % 10 = :n AND $wrong;
+SQL
 	'r_scroll' => <<"SQL",
 \\set id random(1, $stable)
 SELECT must_be_zero(count(*)) FROM vecseg_scroll(NULL::items, after => :id)
@@ -490,7 +494,7 @@ sub check_standby
 
 	$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 	check_tables($standby, "$name, standby",
-		paths => [qw(seq index bitmap scroll backward retrieve)]);
+		paths => [qw(seq filter index bitmap scroll backward retrieve)]);
 	foreach my $table ('items', 'side')
 	{
 		is(digest($standby, $table), digest($primary, $table),

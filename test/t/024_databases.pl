@@ -62,7 +62,7 @@ sub check_on_standby
 
 	$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 	check_paths($standby, $table, %options, name => "$name, standby",
-		paths => [qw(seq index bitmap scroll backward retrieve)]);
+		paths => [qw(seq filter index bitmap scroll backward retrieve)]);
 	return;
 }
 

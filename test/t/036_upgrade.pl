@@ -22,7 +22,7 @@ CASE WHEN id BETWEEN 1001 AND 1050 THEN 16000
 	 ELSE 768 END
 SQL
 
-my @paths = qw(seq index bitmap scroll backward retrieve);
+my @paths = qw(seq filter index bitmap scroll backward retrieve);
 my @tables = qw(items parts scratch view_of plain empty);
 my $places = <<'SQL';
 SELECT c.relname, c.oid, c.relfilenode, c.reltoastrelid, t.relfilenode, am.amname

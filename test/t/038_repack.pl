@@ -166,7 +166,7 @@ is( $node->safe_psql('postgres', "SELECT count(*) FROM side WHERE $wrong"),
 
 $node->wait_for_replay_catchup($standby);
 check_paths($standby, 'items', dims => $dims,
-	paths => [qw(seq index bitmap scroll backward retrieve)]);
+	paths => [qw(seq filter index bitmap scroll backward retrieve)]);
 
 # Each change is decoded once: version 1 of a row was inserted, and so on.
 is( $node->safe_psql('postgres', <<'SQL'), '0', 'no change of REPACK is decoded');

@@ -69,7 +69,7 @@ SQL
 			settings => "SET vecseg.direct_io = $direct");
 	}
 	check_paths($standby, 'items', rows => $rows,
-		paths => [qw(seq index bitmap scroll backward retrieve)]);
+		paths => [qw(seq filter index bitmap scroll backward retrieve)]);
 	return;
 }
 
