@@ -83,7 +83,11 @@ EXPLAIN (COSTS OFF) SELECT * FROM items WHERE random() > 2;
 -- no vectors
 EXPLAIN (COSTS OFF) SELECT id, body FROM items WHERE id % 10 = 0;
 EXPLAIN (COSTS OFF) SELECT id FROM items WHERE id % 10 = 0 AND embedding IS NOT NULL;
--- vectors are stored as pointers, not read
+-- vectors are counted, or stored as pointers, not read
+SELECT explain('SELECT count(embedding), grp FROM items WHERE id % 1000 = 0 GROUP BY grp HAVING count(embedding) > 2');
+SELECT explain('SELECT count(embedding), max(embedding) FROM items WHERE id % 1000 = 0', 'ANALYZE OFF');
+SELECT explain('SELECT count(embedding), max(version) FROM items WHERE id > 5990', 'ANALYZE OFF');
+SELECT explain('SELECT embedding, count(*) FROM items WHERE id > 5990 GROUP BY embedding', 'ANALYZE OFF');
 SELECT explain('SELECT id, embedding FROM items WHERE id % 1000 = 0 ORDER BY grp');
 SELECT explain('SELECT id, embedding, lag(id) OVER () FROM items WHERE id % 1000 = 0');
 SELECT explain('SELECT a, id, embedding FROM asked LEFT JOIN items ON id = a AND id % 1000 = 0 WHERE a > 1500', 'ANALYZE OFF');
@@ -128,6 +132,8 @@ SELECT same('SELECT id, embedding FROM {t} WHERE grp < 50 ORDER BY embedding[5],
 SELECT same('SELECT id, embedding FROM {t} WHERE grp < 50 ORDER BY version DESC, id');
 SELECT same('SELECT DISTINCT ON (grp) grp, id, embedding FROM {t} WHERE grp < 50 ORDER BY grp, id');
 SELECT same('SELECT grp, count(*), sum(embedding[1]), max(embedding) FROM {t} WHERE id % 3 = 0 GROUP BY grp ORDER BY grp');
+SELECT same('SELECT count(embedding), count(DISTINCT embedding), count(*) FROM {t} WHERE grp < 5');
+SELECT same('SELECT grp, count(embedding) FILTER (WHERE embedding[5] > 0), count(body) FROM {t} WHERE id % 3 = 0 GROUP BY grp ORDER BY grp');
 SELECT same('SELECT a, embedding FROM asked LEFT JOIN {t} ON a = id AND grp = 0 ORDER BY a');
 SELECT same('SELECT a, s.* FROM asked, LATERAL (SELECT id, embedding FROM {t} WHERE id % 100 = a / 100 LIMIT 2) s');
 SELECT same('SELECT a, s.embedding FROM asked, LATERAL (SELECT id, embedding FROM {t} WHERE id % 100 = a / 100 OFFSET 0) s');
@@ -183,6 +189,14 @@ INSERT INTO parts SELECT id, version, embedding, grp FROM items;
 EXPLAIN (COSTS OFF) SELECT * FROM parts WHERE grp < 5;
 SELECT count(*), bool_and(s *= p) AS same FROM (SELECT * FROM parts WHERE grp < 5 AND embedding[1] > 0 OFFSET 0) s
 	JOIN (SELECT id, version, embedding, grp FROM plain) p USING (id);
+-- a scan that has ended has given its memory back
+BEGIN;
+DECLARE filtered CURSOR FOR SELECT id, embedding FROM parts WHERE grp < 5;
+DECLARE whole CURSOR FOR SELECT id, embedding = vec(id, version, 64) FROM parts;
+MOVE ALL FROM filtered;
+MOVE ALL FROM whole;
+SELECT count(*) AS windows FROM pg_backend_memory_contexts WHERE name = 'vecseg window';
+ROLLBACK;
 
 --
 -- Conditions

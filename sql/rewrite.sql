@@ -160,6 +160,7 @@ DROP TABLE items;
 
 -- A variable that holds pointers to values of the file before, in the same
 -- transaction: never others' values
+SET vecseg.enable_custom_scan = off; -- which would have read the values
 CREATE TABLE kept (id int PRIMARY KEY, k int, embedding real[]) USING vecseg;
 CREATE INDEX kept_k ON kept (k);
 INSERT INTO kept SELECT i, -i, vec(i, 1, 700) FROM generate_series(1, 20) i;
@@ -223,4 +224,5 @@ INSERT INTO kept SELECT i, -i, vec(i, 2, 700) FROM generate_series(1, 20) i;
 SELECT id FROM kept WHERE embedding IS DISTINCT FROM vec(id, 2, 700);
 SELECT * FROM vecseg_check('kept');
 DROP TABLE kept;
+RESET vecseg.enable_custom_scan;
 DROP FUNCTION hold(text);

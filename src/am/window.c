@@ -75,6 +75,8 @@ struct VecsegWindow
 	VecsegReader *reader; /* NULL before the first value */
 	VecsegIoCounters *counters;
 	MemoryContext context;
+	MemoryContext
+		content; /* of the rows and the reader; NULL: there are none */
 	VecsegReadPart part;
 
 	AttrNumber *columns; /* wanted, ascending */
@@ -170,7 +172,6 @@ create_window(Relation rel, const Bitmapset *columns, VecsegReadPart part,
 	window->context = CurrentMemoryContext;
 	window->part = part;
 	window->max_rows = in_order(window) ? BULK_MAX_ROWS : VECSEG_WINDOW_ROWS;
-	window->rows = palloc(window->max_rows * sizeof(WindowRow));
 	start_small(window);
 	set_columns(window, columns);
 	if (OidIsValid(rel->rd_rel->reltoastrelid) && window->ncolumns > 0)
@@ -290,7 +291,7 @@ want_values(VecsegWindow *window, WindowRow *row, TupleTableSlot *slot)
 			continue;
 		if (window->reader == NULL)
 		{
-			MemoryContext old = MemoryContextSwitchTo(window->context);
+			MemoryContext old = MemoryContextSwitchTo(window->content);
 
 			window->reader = vecseg_reader_open(window->toastrel, window->part,
 												window->counters);
@@ -325,7 +326,7 @@ hold_row(VecsegWindow *window, WindowRow *row, HeapTuple tuple, Buffer buffer)
 	}
 	else
 	{
-		row->tuple.t_data = MemoryContextAlloc(window->context, tuple->t_len);
+		row->tuple.t_data = MemoryContextAlloc(window->content, tuple->t_len);
 		memcpy(row->tuple.t_data, tuple->t_data, tuple->t_len);
 		row->buffer = InvalidBuffer;
 		window->bytes += tuple->t_len;
@@ -357,13 +358,26 @@ submit(VecsegWindow *window)
 	window->unsubmitted = 0;
 }
 
+/* Not before there are rows: a query may have windows by the hundred. */
+static void
+make_room(VecsegWindow *window)
+{
+	window->content = AllocSetContextCreate(window->context, "vecseg window",
+											ALLOCSET_DEFAULT_SIZES);
+	window->rows = MemoryContextAlloc(window->content,
+									  window->max_rows * sizeof(WindowRow));
+}
+
 void
 vecseg_window_push(VecsegWindow *window, TupleTableSlot *slot)
 {
 	BufferHeapTupleTableSlot *bslot = (BufferHeapTupleTableSlot *) slot;
-	WindowRow *row = &window->rows[window->next % window->max_rows];
+	WindowRow *row;
 
 	Assert(vecseg_window_rows(window) < window->max_rows);
+	if (window->content == NULL)
+		make_room(window);
+	row = &window->rows[window->next % window->max_rows];
 	row->marked = false;
 	row->columns = 0;
 	row->first_value = 0;
@@ -505,7 +519,11 @@ vecseg_window_reset(VecsegWindow *window)
 		let_go(window, &window->rows[window->first % window->max_rows]);
 	if (window->reader != NULL)
 		vecseg_reader_close(window->reader);
+	if (window->content != NULL)
+		MemoryContextDelete(window->content);
 	window->reader = NULL;
+	window->rows = NULL;
+	window->content = NULL;
 	window->consumed = 0;
 	start_small(window);
 }
@@ -517,6 +535,5 @@ vecseg_window_close(VecsegWindow *window)
 	if (window->toastrel != NULL)
 		table_close(window->toastrel, AccessShareLock);
 	pfree(window->columns);
-	pfree(window->rows);
 	pfree(window);
 }

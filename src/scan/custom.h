@@ -132,9 +132,10 @@ typedef struct VecsegScanInfo
 	bool asked_order;  /* rows in the order of the array's elements */
 	bool by_reference; /* do not read what is merely returned */
 	int expected;	   /* rows of a search that a LIMIT takes; 0: unknown */
-	bool runs_to_end;  /* nothing is known that ends the scan early; of those over
+	bool
+		runs_to_end; /* nothing is known that ends the scan early; of those over
 						* others */
-	bool eager;		   /* the same, and it is not joined */
+	bool eager;		 /* the same, and it is not joined */
 } VecsegScanInfo;
 
 /* A plan's custom_exprs */

@@ -210,10 +210,10 @@ start_tids(VecsegScanState *state)
 								 state->nruntime_keys);
 	}
 	if (state->tids == NULL)
-		state->tids = vecseg_tids_create(
-			state->css.ss.ss_currentRelation, state->index, estate->es_snapshot,
-			state->info.direction, state->window,
-			VECSEG_SCAN_FLAGS(&state->css.ss));
+		state->tids = vecseg_tids_create(state->css.ss.ss_currentRelation,
+										 state->index, estate->es_snapshot,
+										 state->info.direction, state->window,
+										 VECSEG_SCAN_FLAGS(&state->css.ss));
 	if (state->norderbys > 0)
 	{
 		vecseg_tids_start_search(state->tids, state->orderbys, state->norderbys,
@@ -231,10 +231,9 @@ static void
 start_scan(VecsegScanState *state)
 {
 	if (state->columns != NULL && state->window == NULL)
-		state->window = vecseg_window_create(state->css.ss.ss_currentRelation,
-											 state->columns,
-											 expects_most(state),
-											 &state->counters);
+		state->window = vecseg_window_create(
+			state->css.ss.ss_currentRelation, state->columns,
+			expects_most(state), &state->counters);
 	if (state->scan == NULL)
 		start_tids(state);
 	if (state->window != NULL && state->info.expected > 0)
@@ -340,7 +339,11 @@ next_from_window(VecsegScanState *state, TupleTableSlot *slot)
 {
 	fill_window(state);
 	if (!vecseg_window_pop(state->window, slot))
+	{
+		/* of many partitions' scans none is closed before all have ended */
+		vecseg_window_reset(state->window);
 		return false;
+	}
 	if (state->positions != NULL)
 		vecseg_positions_pop(state->positions);
 	return true;

@@ -257,9 +257,9 @@ set_cost(PlannerInfo *root, Path *path, const IndexPath *index_path)
 	path->rows = index_path->path.rows;
 	VECSEG_COPY_DISABLED_NODES(path, &index_path->path);
 	path->startup_cost = index_path->path.startup_cost;
-	path->total_cost =
-		Max((index_path->path.total_cost - Max(saved, 0)) * VECSEG_READ_AHEAD_FACTOR,
-			path->startup_cost);
+	path->total_cost = Max((index_path->path.total_cost - Max(saved, 0)) *
+							   VECSEG_READ_AHEAD_FACTOR,
+						   path->startup_cost);
 }
 
 /*

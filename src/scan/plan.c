@@ -15,8 +15,12 @@
 
 #include "access/table.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
 #include "parser/parsetree.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "am/am.h"
@@ -135,10 +139,9 @@ static void
 plan_index_scan(CustomScan *cscan, const IndexScan *iscan, List *early,
 				int nbounds)
 {
-	cscan->custom_exprs =
-		list_make5(iscan->indexqual,
-				   conditions_with_bounds(iscan->indexqualorig, nbounds), early,
-				   iscan->indexorderby, iscan->indexorderbyorig);
+	cscan->custom_exprs = list_make5(
+		iscan->indexqual, conditions_with_bounds(iscan->indexqualorig, nbounds),
+		early, iscan->indexorderby, iscan->indexorderbyorig);
 }
 
 /* PlanCustomPath */
@@ -185,12 +188,51 @@ computes(const Plan *plan)
 	return plan->qual != NIL;
 }
 
+static bool
+takes_value_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Aggref))
+	{
+		Aggref *aggref = (Aggref *) node;
+
+		if (aggref->aggfnoid == F_COUNT_ANY && aggref->aggdistinct == NIL)
+			return takes_value_walker((Node *) aggref->aggfilter, context);
+	}
+	if (IsA(node, Var))
+		return get_typlen(((Var *) node)->vartype) == -1;
+	return expression_tree_walker(node, takes_value_walker, context);
+}
+
+/* Are the values of the rows below that may be large at most counted? */
+static bool
+only_counts(const Agg *agg)
+{
+	int i;
+
+	if (agg->chain != NIL ||
+		takes_value_walker((Node *) agg->plan.qual, NULL) ||
+		takes_value_walker((Node *) agg->plan.targetlist, NULL))
+		return false;
+	for (i = 0; i < agg->numCols; i++)
+	{
+		TargetEntry *entry =
+			get_tle_by_resno(outerPlan(agg)->targetlist, agg->grpColIdx[i]);
+
+		if (get_typlen(exprType((Node *) entry->expr)) == -1)
+			return false;
+	}
+	return true;
+}
+
 /* What becomes of a node's rows, as far as they are merely passed on */
 typedef struct Fate
 {
 	bool limited; /* a LIMIT applies to them */
-	bool stored;  /* they are stored ... */
-	bool dropped; /* ... and most may be dropped */
+	bool stored;  /* they are stored */
+	bool
+		ignored; /* their values are not looked at, or only those of some rows */
 } Fate;
 
 static const Fate nothing_known = { 0 };
@@ -218,7 +260,7 @@ mark_scan(CustomScan *cscan, Fate fate)
 	if (cscan->methods != &vecseg_scan_methods)
 		return;
 	vecseg_scan_info_read(cscan, &info);
-	if (fate.dropped || (fate.stored && !OidIsValid(info.indexid)))
+	if (fate.ignored || (fate.stored && !OidIsValid(info.indexid)))
 	{
 		info.by_reference = true;
 		cscan->custom_private = vecseg_scan_info_store(&info);
@@ -252,13 +294,17 @@ mark_plan(Plan *plan, Fate fate)
 			break;
 		case T_Sort:
 		case T_IncrementalSort:
-			fate.dropped |= fate.limited;
+			fate.ignored |= fate.limited;
 			fate.stored = true;
 			fate.limited = false;
 			break;
 		case T_Hash:
-			fate.dropped = fate.stored = true;
+			fate.ignored = fate.stored = true;
 			fate.limited = false;
+			break;
+		case T_Agg:
+			fate = nothing_known;
+			fate.ignored = only_counts((Agg *) plan);
 			break;
 		case T_Material:
 		case T_Memoize:
@@ -285,7 +331,7 @@ mark_plan(Plan *plan, Fate fate)
 }
 
 /*
- * Find the Vecseg Scans of a finished plan whose rows are hashed, or sorted
+ * Find the Vecseg Scans of a finished plan whose rows are counted, hashed, or sorted
  * for a LIMIT.  Vectors that nothing but the query's result needs are not
  * read for them: most rows are never returned, and all take memory.
  */
