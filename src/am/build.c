@@ -229,7 +229,8 @@ open_window(VecsegBuild *build)
 	for (i = 0; i < build->columns.ii_NumIndexAttrs; i++)
 		columns =
 			bms_add_member(columns, build->columns.ii_IndexAttrNumbers[i]);
-	build->window = vecseg_window_create_bulk(build->rel, columns);
+	build->window =
+		vecseg_window_create(build->rel, columns, VECSEG_READ_IN_ORDER, NULL);
 	MemoryContextSwitchTo(old);
 }
 

@@ -262,7 +262,8 @@ open_window(TableScanDesc scan, ScanAhead *ahead, TupleDesc desc, bool by_page)
 
 	if (ahead->slot == NULL)
 		ahead->slot = MakeSingleTupleTableSlot(desc, &TTSOpsBufferHeapTuple);
-	ahead->window = vecseg_window_create_bulk(scan->rs_rd, ahead->columns);
+	ahead->window = vecseg_window_create(scan->rs_rd, ahead->columns,
+										 VECSEG_READ_IN_ORDER, NULL);
 	if (by_page)
 		vecseg_window_expect(ahead->window, MaxHeapTuplesPerPage);
 	ahead->agreed = 0;

@@ -140,7 +140,7 @@ set_columns(VecsegWindow *window, const Bitmapset *columns)
 		window->columns[window->ncolumns++] = attno;
 }
 
-/* Is this a scan of the whole table? */
+/* Is this a scan of most of the table, in its own order? */
 static bool
 in_order(const VecsegWindow *window)
 {
@@ -157,9 +157,9 @@ start_small(VecsegWindow *window)
 	window->filling = true;
 }
 
-static VecsegWindow *
-create_window(Relation rel, const Bitmapset *columns, VecsegReadPart part,
-			  VecsegIoCounters *counters)
+VecsegWindow *
+vecseg_window_create(Relation rel, const Bitmapset *columns,
+					 VecsegReadPart part, VecsegIoCounters *counters)
 {
 	static bool registered = false;
 	VecsegWindow *window = palloc0(sizeof(VecsegWindow));
@@ -178,20 +178,6 @@ create_window(Relation rel, const Bitmapset *columns, VecsegReadPart part,
 		window->toastrel =
 			table_open(rel->rd_rel->reltoastrelid, AccessShareLock);
 	return window;
-}
-
-VecsegWindow *
-vecseg_window_create(Relation rel, const Bitmapset *columns, bool most,
-					 VecsegIoCounters *counters)
-{
-	return create_window(rel, columns,
-						 most ? VECSEG_READ_MOST : VECSEG_READ_SOME, counters);
-}
-
-VecsegWindow *
-vecseg_window_create_bulk(Relation rel, const Bitmapset *columns)
-{
-	return create_window(rel, columns, VECSEG_READ_IN_ORDER, NULL);
 }
 
 int
@@ -259,6 +245,16 @@ void
 vecseg_window_expect(VecsegWindow *window, int rows)
 {
 	window->limit = Min(rows, window->max_rows);
+}
+
+void
+vecseg_window_expect_part(VecsegWindow *window, VecsegReadPart part)
+{
+	if (part == window->part)
+		return;
+	window->part = part;
+	if (window->reader != NULL)
+		vecseg_reader_expect_part(window->reader, part);
 }
 
 int

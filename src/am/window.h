@@ -34,28 +34,25 @@
 #include "storage/buf.h"
 #include "utils/rel.h"
 
+#include "segment/reader.h"
 #include "stats.h"
 
-/* Rows that a window holds at most, unless it is of a scan of the table */
+/* Rows that a window holds at most, unless they come in the order of storage */
 #define VECSEG_WINDOW_ROWS 1024
 
 typedef struct VecsegWindow VecsegWindow;
 
 /*
  * Open a window on rows of a vecseg table.  columns: attribute numbers (from
- * 1) whose values are to be read, the first 64 of them; NULL for none.  most: are
- * most rows of the table expected?  Belongs to the current memory context and
- * resource owner.  Counters of what was read
- * are added to *counters (which must live as long), and to the backend's
- * statistics.
+ * 1) whose values are to be read, the first 64 of them; NULL for none.  part: which
+ * rows of the table are expected.  Belongs to the current memory context and
+ * resource owner.  Counters of what was read are added to *counters (which must
+ * live as long; may be NULL), and to the backend's statistics.
  */
 extern VecsegWindow *vecseg_window_create(Relation rel,
-										  const Bitmapset *columns, bool most,
+										  const Bitmapset *columns,
+										  VecsegReadPart part,
 										  VecsegIoCounters *counters);
-
-/* The same for a scan of the whole table in its own order */
-extern VecsegWindow *vecseg_window_create_bulk(Relation rel,
-											   const Bitmapset *columns);
 
 /*
  * Should the caller take rows before pushing more?  Becomes true when the
@@ -66,6 +63,10 @@ extern bool vecseg_window_full(const VecsegWindow *window);
 
 /* So many rows will be wanted: start with as many. */
 extern void vecseg_window_expect(VecsegWindow *window, int rows);
+
+/* What is expected now to be read of the table */
+extern void vecseg_window_expect_part(VecsegWindow *window,
+									  VecsegReadPart part);
 
 /* Rows that the window holds at most for the time being */
 extern int vecseg_window_limit(const VecsegWindow *window);

@@ -50,6 +50,9 @@
 
 #define VECSEG_SCAN_NAME "Vecseg Scan"
 
+/* So much of a table's rows is most of it, for how their vectors are read. */
+#define VECSEG_MOST_OF_TABLE 0.25
+
 /* ---- keys.c ---- */
 
 /* The distinct elements of an array that are not null, ascending */
@@ -132,10 +135,12 @@ typedef struct VecsegScanInfo
 	bool asked_order;  /* rows in the order of the array's elements */
 	bool by_reference; /* do not read what is merely returned */
 	int expected;	   /* rows of a search that a LIMIT takes; 0: unknown */
-	bool
-		runs_to_end; /* nothing is known that ends the scan early; of those over
-						* others */
-	bool eager;		 /* the same, and it is not joined */
+	bool eager;		   /* nothing is known that ends the scan early, and it is
+						* not joined */
+
+	/* Of a scan over another: */
+	bool runs_to_end; /* nothing is known that ends it early */
+	bool in_order;	  /* and it returns rows in the table's order */
 } VecsegScanInfo;
 
 /* A plan's custom_exprs */
@@ -192,6 +197,8 @@ typedef struct VecsegScanState
 	Bitmapset *columns; /* to be read in batches */
 
 	ScanState *scan; /* that finds the rows; NULL: we do, with the index */
+	int found;		 /* rows of it since they were reviewed, in_order */
+	BlockNumber first_block; /* of the first of them */
 	Relation index;
 	ScanKey keys;
 	int nkeys;

@@ -34,9 +34,6 @@
 /* Rows to begin with when all will be wanted; else it is one */
 #define EAGER_ROWS 32
 
-/* So much of a table's rows is most of it, for how their vectors are read. */
-#define MOST_OF_TABLE 0.25
-
 static Node *create_scan_state(CustomScan *cscan);
 static void begin_scan(CustomScanState *node, EState *estate, int eflags);
 static TupleTableSlot *exec_scan(CustomScanState *node);
@@ -186,14 +183,17 @@ effective_keys(VecsegScanState *state, int *nkeys)
 	return keys;
 }
 
-/* Did the planner expect a good part of the table's rows? */
-static bool
-expects_most(const VecsegScanState *state)
+/* Which of the table's vectors will be read, as far as is known at first? */
+static VecsegReadPart
+part_to_read(const VecsegScanState *state)
 {
 	const Plan *plan = state->css.ss.ps.plan;
 	float4 reltuples = state->css.ss.ss_currentRelation->rd_rel->reltuples;
 
-	return reltuples > 0 && plan->plan_rows >= reltuples * MOST_OF_TABLE;
+	return state->scan == NULL && reltuples > 0 &&
+				   plan->plan_rows >= reltuples * VECSEG_MOST_OF_TABLE
+			   ? VECSEG_READ_MOST
+			   : VECSEG_READ_SOME;
 }
 
 static void
@@ -233,7 +233,7 @@ start_scan(VecsegScanState *state)
 	if (state->columns != NULL && state->window == NULL)
 		state->window = vecseg_window_create(
 			state->css.ss.ss_currentRelation, state->columns,
-			expects_most(state), &state->counters);
+			part_to_read(state), &state->counters);
 	if (state->scan == NULL)
 		start_tids(state);
 	if (state->window != NULL && state->info.expected > 0)

@@ -20,9 +20,7 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_am.h"
 #include "executor/executor.h"
-#include "nodes/makefuncs.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 
@@ -84,6 +82,14 @@ is_worth_it(const Path *path, const Conditions *conditions)
 	}
 }
 
+/* Does a scan return the rows of the table, or a part of it, in its order? */
+static bool
+scans_in_order(const Path *path)
+{
+	return path->pathtype == T_SeqScan || path->pathtype == T_TidRangeScan ||
+		   path->pathtype == T_BitmapHeapScan || path->pathtype == T_SampleScan;
+}
+
 /* A copy of a path: add_path() frees those that others beat. */
 static Path *
 copy_path(const Path *path)
@@ -121,6 +127,7 @@ path_over(PlannerInfo *root, RelOptInfo *rel, const Path *scan)
 
 	info.direction = ForwardScanDirection;
 	info.runs_to_end = vecseg_runs_to_end(root, scan->pathkeys);
+	info.in_order = info.runs_to_end && scans_in_order(scan);
 	info.eager = info.runs_to_end && bms_equal(rel->relids, root->all_baserels);
 	path = vecseg_make_path(rel, copy_path(scan), &info);
 	path->path.pathkeys = scan->pathkeys;
@@ -207,6 +214,8 @@ vecseg_plan_over(CustomScan *cscan, Plan *scan, List *early, bool runs_to_end)
 
 /* --- execution --- */
 
+#define REVIEW_ROWS 256
+
 void
 vecseg_begin_over(VecsegScanState *state, EState *estate, int eflags)
 {
@@ -217,16 +226,47 @@ vecseg_begin_over(VecsegScanState *state, EState *estate, int eflags)
 	state->css.custom_ps = list_make1(state->scan);
 }
 
+/*
+ * Of so many rows, look how close together they are in the table: most of it is
+ * read in another way than some of it, and the planner knows too little of that.
+ */
+static void
+review_part(VecsegScanState *state, BlockNumber block)
+{
+	Form_pg_class form = state->css.ss.ss_currentRelation->rd_rel;
+
+	if (state->found == 0)
+		state->first_block = block;
+	if (++state->found < REVIEW_ROWS)
+		return;
+	if (block >= state->first_block && form->reltuples > 0)
+	{
+		double pages = block - state->first_block + 1.0;
+		double tuples = pages * form->reltuples / Max(form->relpages, 1);
+
+		vecseg_window_expect_part(state->window,
+								  state->found >= tuples * VECSEG_MOST_OF_TABLE
+									  ? VECSEG_READ_IN_ORDER
+									  : VECSEG_READ_SOME);
+	}
+	state->found = 0;
+}
+
 /* The slot with the next row that the scan finds, or NULL */
 TupleTableSlot *
 vecseg_fetch_over(VecsegScanState *state)
 {
-	TupleTableSlot *result;
+	TupleTableSlot *slot;
 
 	if (state->window != NULL)
 		vecseg_window_keep_reading(state->window);
-	result = ExecProcNode(&state->scan->ps);
-	return TupIsNull(result) ? NULL : state->scan->ss_ScanTupleSlot;
+	slot = ExecProcNode(&state->scan->ps);
+	if (TupIsNull(slot))
+		return NULL;
+	slot = state->scan->ss_ScanTupleSlot;
+	if (state->window != NULL && state->info.in_order)
+		review_part(state, ItemPointerGetBlockNumber(&slot->tts_tid));
+	return slot;
 }
 
 void
@@ -234,6 +274,7 @@ vecseg_rescan_over(VecsegScanState *state)
 {
 	PlanState *scan = &state->scan->ps;
 
+	state->found = 0;
 	if (state->css.ss.ps.chgParam != NULL)
 		UpdateChangedParamSet(scan, state->css.ss.ps.chgParam);
 	/* else ExecProcNode() does it */

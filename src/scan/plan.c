@@ -36,6 +36,7 @@ vecseg_scan_info_store(const VecsegScanInfo *info)
 
 	numbers = lappend_int(numbers, info->eager);
 	numbers = lappend_int(numbers, info->runs_to_end);
+	numbers = lappend_int(numbers, info->in_order);
 	return list_make2(list_make1_oid(info->indexid), numbers);
 }
 
@@ -52,6 +53,7 @@ vecseg_scan_info_read(const CustomScan *cscan, VecsegScanInfo *info)
 	info->expected = list_nth_int(numbers, 4);
 	info->eager = list_nth_int(numbers, 5) != 0;
 	info->runs_to_end = list_nth_int(numbers, 6) != 0;
+	info->in_order = list_nth_int(numbers, 7) != 0;
 }
 
 /* Does a condition need a vector? */

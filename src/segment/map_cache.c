@@ -43,10 +43,12 @@
 /* ... at so many places each */
 #define LARGE_PLACES 4
 
-/* Visits to a file after which it is looked whether it still lies large ... */
+/*
+ * Visits to a file after which it is looked at again, at least if it lies large and
+ * at most; twice as many each time.  If its pages are small but mapped already,
+ * which is as good, a look takes some 10 ms.
+ */
 #define NEXT_LOOK 4096
-
-/* ... or does by now: twice as many each time, up to this */
 #define LAST_LOOK (64 * 1024)
 
 #ifndef SYS_cachestat /* Linux 6.5; the same number on all processors */
@@ -275,8 +277,9 @@ vecseg_map_lies_large(VecsegMap *map, BlockNumber block)
 	{
 		window->large = look_at_file(window);
 		window->visits = 0;
-		window->look_after =
-			window->large ? NEXT_LOOK : Min(window->look_after * 2, LAST_LOOK);
+		window->look_after = Min(window->look_after * 2, LAST_LOOK);
+		if (window->large)
+			window->look_after = Max(window->look_after, NEXT_LOOK);
 	}
 	return window->large;
 }

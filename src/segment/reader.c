@@ -99,6 +99,7 @@ choose_way(VecsegReader *reader)
 	uint64 size = (uint64) RelationGetNumberOfBlocks(reader->rel) * BLCKSZ;
 	uint64 memory = vecseg_memory_limit();
 
+	reader->admits = ADMITS_NONE;
 	if (vecseg_direct_io != VECSEG_DIRECT_AUTO)
 		reader->direct = vecseg_direct_io == VECSEG_DIRECT_ON;
 	else if (reader->part == VECSEG_READ_IN_ORDER)
@@ -431,6 +432,16 @@ vecseg_reader_submit(VecsegReader *reader)
 		vecseg_reader_start(reader);
 	}
 	pfree(numbers);
+}
+
+void
+vecseg_reader_expect_part(VecsegReader *reader, VecsegReadPart part)
+{
+	reader->part = part;
+	choose_way(reader);
+	reader->wide = may_be_wide(reader);
+	reader->review_at =
+		reader->wide ? reader->first + REVIEW_AFTER : PG_UINT64_MAX;
 }
 
 struct varlena *

@@ -73,6 +73,10 @@ extern void vecseg_reader_keep_reading(VecsegReader *reader);
  */
 extern struct varlena *vecseg_reader_get(VecsegReader *reader, uint64 number);
 
+/* What is expected now to be read of the relation */
+extern void vecseg_reader_expect_part(VecsegReader *reader,
+									  VecsegReadPart part);
+
 /* Give back all values numbered below the given one. */
 extern void vecseg_reader_release(VecsegReader *reader, uint64 number);
 
