@@ -221,8 +221,8 @@ vecseg_begin_over(VecsegScanState *state, EState *estate, int eflags)
 {
 	CustomScan *cscan = (CustomScan *) state->css.ss.ps.plan;
 
-	state->scan = castNode(
-		ScanState, ExecInitNode(linitial(cscan->custom_plans), estate, eflags));
+	state->scan = (ScanState *) ExecInitNode(linitial(cscan->custom_plans),
+											 estate, eflags);
 	state->css.custom_ps = list_make1(state->scan);
 }
 

@@ -31,6 +31,7 @@
 #   scan          SELECT count(*), sum(e[1]): fetches each vector whole, to add
 #                 up one element, so that little else is measured
 #   none          SELECT count(*), sum(n): touches no vector
+#   filter        as scan, of one row in 20, by a condition that no index serves
 #   scroll        all rows in the order of their uuid keys (random ones, see IDS);
 #                 for heap an index scan, which can return a first row at once
 #   get1k, get10k so many random ids; for heap WHERE id = ANY (...) by a bitmap
@@ -99,7 +100,7 @@ ID_SETS=$((RUNS > 5 ? RUNS : 5))	# so that data serves for fewer runs
 TYPE=${TYPE:-real[]}
 INDEX_ROWS=${INDEX_ROWS:-20000}
 IDS=${IDS:-random}
-WORKS=${WORKS:-scan none scroll get1k get10k$([[ $TYPE != vector ]] || echo " exact hnsw")}
+WORKS=${WORKS:-scan none filter scroll get1k get10k$([[ $TYPE != vector ]] || echo " exact hnsw")}
 STATES=${STATES-cold rowswarm vectorscold outgrown warm new}
 CONTENDERS=${CONTENDERS:-}
 SHARED_BUFFERS=${SHARED_BUFFERS:-256MB}
@@ -396,6 +397,7 @@ statement()
 	case $1-$2 in
 		*-scan) echo "SELECT $columns FROM $table;" ;;
 		*-none) echo "SELECT count(*), sum(n) FROM $table;" ;;
+		*-filter) echo "SELECT $columns FROM $table WHERE n % 20 = 7;" ;;
 		*-exact)
 			echo "SELECT count(*), sum(n) FROM (SELECT n FROM $table ORDER BY e <-> :'q' LIMIT 10) s;" ;;
 		*-hnsw)
@@ -420,6 +422,7 @@ count_of()
 		get10k) echo 10000 ;;
 		exact) echo 10 ;;
 		hnsw) echo "$INDEX_ROWS" ;;
+		filter) echo $(((ROWS + 13) / 20)) ;;
 		*) echo "$ROWS" ;;
 	esac
 }
@@ -513,6 +516,7 @@ is_of_interest()
 		new-*-get*) ;;
 		new-*) return 1 ;;
 		vectorscold-inline-* | vectorscold-*-none | vectorscold-*-scan) return 1 ;;
+		vectorscold-*-filter | outgrown-*-filter | *-sql-filter) return 1 ;;
 		vectorscold-*-exact | vectorscold-*-hnsw) return 1 ;;
 		rowswarm-inline-* | rowswarm-*-none | *-sql-scan | *-sql-none) return 1 ;;
 		outgrown-inline-* | outgrown-*-none | outgrown-*-hnsw) return 1 ;;
