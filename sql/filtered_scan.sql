@@ -178,6 +178,14 @@ SELECT same('SELECT * FROM {t} WHERE grp <> 5 ORDER BY id');
 SELECT same('SELECT grp, count(*), max(embedding) FROM {t} WHERE id % 3 = 0 GROUP BY grp ORDER BY grp');
 SELECT same('SELECT * FROM {t} WHERE id % 3 = 0 AND version = 2 ORDER BY id');
 SELECT count(*), bool_and(i *= p) AS same FROM (SELECT * FROM items WHERE id % 3 = 0 LIMIT 100) i JOIN plain p USING (id);
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SET min_parallel_index_scan_size = 0;
+EXPLAIN (COSTS OFF) SELECT count(*), sum(embedding[1]) FROM items WHERE id > 100;
+SELECT same('SELECT count(*), sum(hash_array_extended(embedding, id)) FROM {t} WHERE id > 100');
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+RESET min_parallel_index_scan_size;
 SET max_parallel_workers_per_gather = 0;
 -- partitions, and heap among them
 CREATE TABLE parts (id bigint, version int, embedding real[], grp int) PARTITION BY RANGE (id);

@@ -57,9 +57,9 @@ find_conditions(RelOptInfo *rel, Relation relation)
 }
 
 /*
- * Is this a scan that a Vecseg Scan should be put over?  Not one whose rows are
- * all the same to the scan, nor one for which there is a Vecseg Scan that uses
- * the index by itself.
+ * Is this a scan that a Vecseg Scan should be put over?  Not a table scan without
+ * conditions to be checked before vectors are read, which reads ahead by itself;
+ * nor an index scan that a Vecseg Scan does by itself, though not in parallel.
  */
 static bool
 is_worth_it(const Path *path, const Conditions *conditions)
@@ -76,7 +76,8 @@ is_worth_it(const Path *path, const Conditions *conditions)
 			return conditions->early;
 		case T_IndexScan:
 			return path->rows > 1 &&
-				   !vecseg_scans_by_itself((const IndexPath *) path);
+				   (path->parallel_aware ||
+					!vecseg_scans_by_itself((const IndexPath *) path));
 		default:
 			return false;
 	}
