@@ -168,6 +168,25 @@ SELECT count(*) > 0 AS some, count(*) = count(*) FILTER (WHERE i *= p) AS same
 -- system columns
 SELECT count(*), bool_and(s.tableoid = 'items'::regclass AND s.ctid = i.ctid AND s.xmin = i.xmin) AS same FROM
 	(SELECT ctid, tableoid, xmin, id, embedding FROM items WHERE grp < 10 OFFSET 0) s JOIN items i USING (id);
+-- once for each row of another table
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_memoize = off;
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+EXPLAIN (COSTS OFF) SELECT a, embedding FROM asked JOIN items ON grp = a / 100;
+SELECT same('SELECT a, embedding FROM asked JOIN {t} ON grp = a / 100 ORDER BY a, id');
+SELECT same('SELECT a, id FROM asked JOIN {t} ON grp = a / 100 AND id > a AND embedding[5] > 0 ORDER BY a, id');
+SELECT same('SELECT a FROM asked WHERE EXISTS (SELECT FROM {t} WHERE grp = a / 100 AND id > a AND embedding[5] > 0.5 OFFSET 0)');
+SET enable_bitmapscan = on;
+SET enable_indexscan = off;
+EXPLAIN (COSTS OFF) SELECT a, embedding FROM asked JOIN items ON grp = a / 100;
+SELECT same('SELECT a, embedding FROM asked JOIN {t} ON grp = a / 100 ORDER BY a, id');
+RESET enable_hashjoin;
+RESET enable_mergejoin;
+RESET enable_memoize;
+RESET enable_seqscan;
+RESET enable_indexscan;
 -- in parallel
 SET max_parallel_workers_per_gather = 2;
 SET parallel_setup_cost = 0;

@@ -56,28 +56,37 @@ find_conditions(RelOptInfo *rel, Relation relation)
 	return result;
 }
 
+/* A scan that is run for each row of another table finds so many rows at least. */
+#define LEAST_ROWS 8
+
+/* Can a Vecseg Scan use the index by itself?  Not in parallel, nor for each row. */
+static bool
+scans_by_itself(const Path *path)
+{
+	return path->pathtype == T_IndexScan && !path->parallel_aware &&
+		   path->param_info == NULL &&
+		   vecseg_scans_by_itself((const IndexPath *) path);
+}
+
 /*
  * Is this a scan that a Vecseg Scan should be put over?  Not a table scan without
- * conditions to be checked before vectors are read, which reads ahead by itself;
- * nor an index scan that a Vecseg Scan does by itself, though not in parallel.
+ * conditions to be checked before vectors are read, which reads ahead by itself.
  */
 static bool
 is_worth_it(const Path *path, const Conditions *conditions)
 {
-	if (path->param_info != NULL)
+	if (path->param_info != NULL && path->rows < LEAST_ROWS)
 		return false;
 	switch (path->pathtype)
 	{
 		case T_SampleScan:
+		case T_BitmapHeapScan:
 			return true;
 		case T_SeqScan:
 		case T_TidRangeScan:
-		case T_BitmapHeapScan:
 			return conditions->early;
 		case T_IndexScan:
-			return path->rows > 1 &&
-				   (path->parallel_aware ||
-					!vecseg_scans_by_itself((const IndexPath *) path));
+			return path->rows > 1 && !scans_by_itself(path);
 		default:
 			return false;
 	}
@@ -132,6 +141,7 @@ path_over(PlannerInfo *root, RelOptInfo *rel, const Path *scan)
 	info.eager = info.runs_to_end && bms_equal(rel->relids, root->all_baserels);
 	path = vecseg_make_path(rel, copy_path(scan), &info);
 	path->path.pathkeys = scan->pathkeys;
+	path->path.param_info = scan->param_info;
 	path->path.parallel_safe = scan->parallel_safe;
 	path->path.parallel_workers = scan->parallel_workers;
 	path->path.rows = scan->rows;

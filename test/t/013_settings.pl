@@ -164,7 +164,7 @@ sub misread
 		  unless $warm->{read} > $server->{values} * 0.8
 		  && $warm->{bytes} > $size / 2 && $cached < $size / 4;
 	}
-	elsif ($path =~ /^(?:seq|parallel|copy)$/)
+	elsif ($path =~ /^(?:seq|filter|parallel|copy)$/)
 	{
 		# A bulk reader takes from the mapping what lies in regions that are
 		# in memory altogether; what nobody has used of a segment is not.
