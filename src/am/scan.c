@@ -292,7 +292,8 @@ next_from_window(TableScanDesc scan, ScanAhead *ahead, const RowSource *source,
 	if (!vecseg_window_pop(ahead->window, slot))
 	{
 		/* of many partitions' scans none is closed before all have ended */
-		vecseg_window_reset(ahead->window);
+		if (!source->by_page)
+			vecseg_window_reset(ahead->window);
 		ahead->ended = true;
 		return false;
 	}

@@ -368,6 +368,8 @@ next_without_window(VecsegScanState *state, TupleTableSlot *slot)
 			vecseg_positions_set(state->positions, position);
 		return true;
 	}
+	if (state->row != NULL)
+		ExecClearTuple(state->row);
 	return false;
 }
 
