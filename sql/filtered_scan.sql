@@ -90,6 +90,7 @@ SELECT explain('SELECT count(embedding), max(version) FROM items WHERE id > 5990
 SELECT explain('SELECT embedding, count(*) FROM items WHERE id > 5990 GROUP BY embedding', 'ANALYZE OFF');
 SELECT explain('SELECT id, embedding FROM items WHERE id % 1000 = 0 ORDER BY grp');
 SELECT explain('SELECT id, embedding, lag(id) OVER () FROM items WHERE id % 1000 = 0');
+SELECT explain('WITH w AS MATERIALIZED (SELECT id, embedding FROM items WHERE grp > 50) SELECT count(*) FROM w', 'ANALYZE OFF');
 SELECT explain('SELECT a, id, embedding FROM asked LEFT JOIN items ON id = a AND id % 1000 = 0 WHERE a > 1500', 'ANALYZE OFF');
 -- the target of UPDATE and DELETE: for conditions only
 EXPLAIN (COSTS OFF) UPDATE items SET embedding = embedding WHERE id % 10 = 0;

@@ -237,6 +237,7 @@ typedef struct Fate
 } Fate;
 
 static const Fate nothing_known = { 0 };
+static const Fate of_subplan = { .stored = true }; /* if it is WITH's */
 
 static void mark_plan(Plan *plan, Fate fate);
 
@@ -340,5 +341,5 @@ void
 vecseg_mark_plan(PlannedStmt *plan)
 {
 	mark_plan(plan->planTree, nothing_known);
-	mark_plans(plan->subplans, nothing_known);
+	mark_plans(plan->subplans, of_subplan);
 }
