@@ -123,6 +123,10 @@ extern Bitmapset *vecseg_plan_columns(const Plan *plan, Index scanrelid,
 									  TupleDesc desc, bool by_reference,
 									  bool is_target);
 
+/* ---- planner.c ---- */
+
+extern bool vecseg_query_is_volatile(void);
+
 /* ---- plan.c ---- */
 
 /* What a plan says besides its expressions; custom_private */

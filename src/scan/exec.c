@@ -363,6 +363,7 @@ next_without_window(VecsegScanState *state, TupleTableSlot *slot)
 		if (row == NULL)
 			continue;
 		ExecCopySlot(slot, row);
+		slot->tts_tid = ((HeapTupleTableSlot *) row)->tuple->t_self;
 		slot->tts_tableOid = row->tts_tableOid;
 		if (state->positions != NULL)
 			vecseg_positions_set(state->positions, position);

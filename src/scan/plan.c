@@ -16,6 +16,7 @@
 #include "access/table.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
@@ -73,14 +74,24 @@ needs_vector(Node *clause, Index relid, Relation rel)
 }
 
 /*
+ * May a condition be volatile?  The plan of a sub-select in it is not looked into, but
+ * the whole query was, before it was planned.
+ */
+static bool
+may_be_volatile(Node *clause)
+{
+	return contain_volatile_functions(clause) ||
+		   (vecseg_query_is_volatile() && contain_subplans(clause));
+}
+
+/*
  * Can a condition be checked before a row's vectors are read?  Volatile ones are
  * checked after, when the row is being asked for.
  */
 bool
 vecseg_is_early(Node *clause, Index relid, Relation rel)
 {
-	return !needs_vector(clause, relid, rel) &&
-		   !contain_volatile_functions(clause);
+	return !needs_vector(clause, relid, rel) && !may_be_volatile(clause);
 }
 
 /*

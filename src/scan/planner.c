@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
 #include "optimizer/planner.h"
 #include "utils/syscache.h"
@@ -22,6 +23,9 @@
 #include "scan/custom.h"
 #include "scan/inline.h"
 #include "scan/scan.h"
+
+/* Has the query that is being planned volatile functions? */
+static bool query_is_volatile = true;
 
 static planner_hook_type previous_planner = NULL;
 static set_rel_pathlist_hook_type previous_set_rel_pathlist = NULL;
@@ -49,20 +53,29 @@ static PlannedStmt *
 vecseg_planner(VECSEG_PLANNER_PARAMETERS)
 {
 	VecsegInlined inlined = { 0 };
+	bool outer_is_volatile = query_is_volatile;
 	PlannedStmt *plan;
 
 	inlined.glob = makeNode(PlannerGlobal);
 	inlined.glob->boundParams = bound_params;
 	if (vecseg_enable_custom_scan)
 		vecseg_inline_calls(parse, &inlined);
+	query_is_volatile = contain_volatile_functions((Node *) parse);
 
 	if (previous_planner != NULL)
 		plan = previous_planner(VECSEG_PLANNER_ARGUMENTS);
 	else
 		plan = standard_planner(VECSEG_PLANNER_ARGUMENTS);
+	query_is_volatile = outer_is_volatile;
 	add_dependencies(plan, &inlined);
 	vecseg_mark_plan(plan);
 	return plan;
+}
+
+bool
+vecseg_query_is_volatile(void)
+{
+	return query_is_volatile;
 }
 
 static void
