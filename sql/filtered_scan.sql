@@ -170,11 +170,18 @@ SELECT count(*) > 0 AS some, count(*) = count(*) FILTER (WHERE i *= p) AS same
 SELECT count(*), bool_and(s.tableoid = 'items'::regclass AND s.ctid = i.ctid AND s.xmin = i.xmin) AS same FROM
 	(SELECT ctid, tableoid, xmin, id, embedding FROM items WHERE grp < 10 OFFSET 0) s JOIN items i USING (id);
 -- rows that a table scan has read ahead itself, for what the condition needs, and that
--- have no page
+-- have no page, as other windows pin as many as may be
 CREATE TABLE wide (id int, version int, embedding real[], body text, fill text) USING vecseg;
 ALTER TABLE wide ALTER fill SET STORAGE PLAIN, ALTER body SET STORAGE EXTERNAL;
 INSERT INTO wide SELECT i, 1, vec(i, 1, 64), repeat(md5(i::text), 100), repeat('x', 5000) FROM generate_series(1, 400) i;
 ANALYZE wide;
+BEGIN;
+DECLARE holder_1 CURSOR FOR SELECT embedding[1] FROM wide;
+DECLARE holder_2 CURSOR FOR SELECT embedding[1] FROM wide;
+DECLARE holder_3 CURSOR FOR SELECT embedding[1] FROM wide;
+MOVE 200 FROM holder_1;
+MOVE 200 FROM holder_2;
+MOVE 200 FROM holder_3;
 SELECT count(*), bool_and(s.tid = w.ctid AND s.tableoid = w.tableoid AND s.embedding = vec(w.id, 1, 64)) AS same
 	FROM (SELECT ctid AS tid, tableoid, id, embedding FROM wide WHERE body LIKE '%a%' ORDER BY version, id OFFSET 0) s
 	JOIN wide w USING (id);
@@ -184,6 +191,7 @@ SELECT count(embedding) FROM (SELECT embedding FROM wide WHERE body LIKE '%a%' O
 DELETE FROM wide USING asked WHERE embedding[1] = a AND body LIKE '%a%' AND random() >= 0;
 UPDATE wide SET version = 2, embedding = vec(id, 2, 64) WHERE body LIKE '%a%' AND embedding[1] > 200 AND random() >= 0;
 SELECT count(*), sum(version), bool_and(embedding = vec(id, version, 64)) AS same FROM wide;
+COMMIT;
 -- once for each row of another table
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
