@@ -96,6 +96,7 @@ SELECT explain('SELECT a, id, embedding FROM asked LEFT JOIN items ON id = a AND
 EXPLAIN (COSTS OFF) UPDATE items SET embedding = embedding WHERE id % 10 = 0;
 EXPLAIN (COSTS OFF) DELETE FROM items WHERE id % 10 = 0;
 EXPLAIN (COSTS OFF) DELETE FROM items WHERE id % 10 = 0 AND embedding[1] > 0;
+EXPLAIN (COSTS OFF) UPDATE items SET embedding = embedding || 1::real WHERE id % 10 = 0 AND random() >= 0;
 -- other scans
 SET enable_seqscan = off;
 SET enable_indexscan = off;

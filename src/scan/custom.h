@@ -158,6 +158,7 @@ typedef struct VecsegScanInfo
 extern List *vecseg_scan_info_store(const VecsegScanInfo *info);
 extern void vecseg_scan_info_read(const CustomScan *cscan,
 								  VecsegScanInfo *info);
+extern bool vecseg_needs_vector(Node *clause, Index relid, Relation rel);
 extern bool vecseg_is_early(Node *clause, Index relid, Relation rel);
 extern Plan *vecseg_plan_path(PlannerInfo *root, RelOptInfo *rel,
 							  CustomPath *best_path, List *tlist, List *clauses,

@@ -32,8 +32,8 @@
 /* What the conditions of a table's rows need */
 typedef struct Conditions
 {
-	bool early; /* some can be checked before vectors are read */
-	bool late;	/* some cannot */
+	bool early;	  /* some can be checked before vectors are read */
+	bool vectors; /* some need them */
 } Conditions;
 
 static Conditions
@@ -46,12 +46,12 @@ find_conditions(RelOptInfo *rel, Relation relation)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, cell);
 
+		Node *clause = (Node *) rinfo->clause;
+
 		if (rinfo->pseudoconstant)
 			continue;
-		if (vecseg_is_early((Node *) rinfo->clause, rel->relid, relation))
-			result.early = true;
-		else
-			result.late = true;
+		result.early |= vecseg_is_early(clause, rel->relid, relation);
+		result.vectors |= vecseg_needs_vector(clause, rel->relid, relation);
 	}
 	return result;
 }
@@ -165,7 +165,8 @@ vecseg_add_paths_over(PlannerInfo *root, RelOptInfo *rel, Relation relation)
 	List *partial_over = NIL;
 	ListCell *cell;
 
-	if (bms_is_member(rel->relid, root->all_result_relids) && !conditions.late)
+	if (bms_is_member(rel->relid, root->all_result_relids) &&
+		!conditions.vectors)
 		return;
 	/* make all of them before any is added, which may free others */
 	foreach(cell, paths)

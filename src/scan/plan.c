@@ -57,8 +57,8 @@ vecseg_scan_info_read(const CustomScan *cscan, VecsegScanInfo *info)
 }
 
 /* Does a condition need a vector? */
-static bool
-needs_vector(Node *clause, Index relid, Relation rel)
+bool
+vecseg_needs_vector(Node *clause, Index relid, Relation rel)
 {
 	const bool *dense = vecseg_dense_columns(rel);
 	Bitmapset *columns = NULL;
@@ -91,7 +91,7 @@ may_be_volatile(Node *clause)
 bool
 vecseg_is_early(Node *clause, Index relid, Relation rel)
 {
-	return !needs_vector(clause, relid, rel) && !may_be_volatile(clause);
+	return !vecseg_needs_vector(clause, relid, rel) && !may_be_volatile(clause);
 }
 
 /*

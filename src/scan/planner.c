@@ -54,19 +54,27 @@ vecseg_planner(VECSEG_PLANNER_PARAMETERS)
 {
 	VecsegInlined inlined = { 0 };
 	bool outer_is_volatile = query_is_volatile;
-	PlannedStmt *plan;
+	PlannedStmt *volatile plan = NULL;
 
 	inlined.glob = makeNode(PlannerGlobal);
 	inlined.glob->boundParams = bound_params;
 	if (vecseg_enable_custom_scan)
 		vecseg_inline_calls(parse, &inlined);
-	query_is_volatile = contain_volatile_functions((Node *) parse);
 
-	if (previous_planner != NULL)
-		plan = previous_planner(VECSEG_PLANNER_ARGUMENTS);
-	else
-		plan = standard_planner(VECSEG_PLANNER_ARGUMENTS);
-	query_is_volatile = outer_is_volatile;
+	/* planning may call functions, that plan, fail, and catch the error */
+	PG_TRY();
+	{
+		query_is_volatile = contain_volatile_functions((Node *) parse);
+		if (previous_planner != NULL)
+			plan = previous_planner(VECSEG_PLANNER_ARGUMENTS);
+		else
+			plan = standard_planner(VECSEG_PLANNER_ARGUMENTS);
+	}
+	PG_FINALLY();
+	{
+		query_is_volatile = outer_is_volatile;
+	}
+	PG_END_TRY();
 	add_dependencies(plan, &inlined);
 	vecseg_mark_plan(plan);
 	return plan;
