@@ -31,24 +31,6 @@ VACUUM ANALYZE items, plain, asked;
 
 -- Run a query without and with the scans: the number of rows if they are the
 -- same in the same order
--- EXPLAIN, without what changes from run to run or with the server's version
-CREATE FUNCTION explain(query text, options text DEFAULT 'ANALYZE, TIMING OFF, SUMMARY OFF, BUFFERS OFF')
-RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-	line text;
-BEGIN
-	FOR line IN EXECUTE format('EXPLAIN (COSTS OFF, %s) %s', options, query) LOOP
-		CONTINUE WHEN line ~ 'I/O:|Replaces:';
-		line := regexp_replace(line, 'InitPlan \S+', 'InitPlan');
-		line := regexp_replace(line, '(Vectors: values=\d+).*', '\1 ...');
-		line := regexp_replace(line, '(rows=|"Actual Rows": )(\d+)\.00', '\1\2', 'g');
-		line := regexp_replace(line, '\n *"Disabled": false,', '', 'g');
-		line := regexp_replace(line, ' \(returns \$\d+\)', '');
-		line := regexp_replace(line, '(Cache Key: (\S+)), \2$', '\1');
-		RETURN NEXT line;
-	END LOOP;
-END
-$$;
 CREATE FUNCTION same(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	setting text;

@@ -29,19 +29,6 @@ CREATE TABLE plain AS SELECT * FROM items ORDER BY ctid;
 CREATE TABLE asked AS SELECT i * 100 AS a FROM generate_series(1, 20) i;
 VACUUM ANALYZE items, plain, asked;
 
-CREATE FUNCTION explain(query text, options text DEFAULT 'ANALYZE, TIMING OFF, SUMMARY OFF, BUFFERS OFF')
-RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-	line text;
-BEGIN
-	FOR line IN EXECUTE format('EXPLAIN (COSTS OFF, %s) %s', options, query) LOOP
-		CONTINUE WHEN line ~ 'I/O:|Disabled:|Heap Blocks:|Storage:|Rows Removed by Join|Index Searches:|Window:|Buckets:|Sort Method:';
-		line := regexp_replace(line, '(Vectors: values=\d+).*', '\1 ...');
-		line := regexp_replace(line, '(rows=)(\d+)\.00', '\1\2', 'g');
-		RETURN NEXT line;
-	END LOOP;
-END
-$$;
 -- same(query): its rows, if they are the same in the same order as with these
 -- scans turned off, and as those of the heap table
 CREATE FUNCTION same(query text) RETURNS text LANGUAGE plpgsql AS $$

@@ -41,6 +41,27 @@ BEGIN
 END
 $$;
 
+-- explain(query, options): EXPLAIN, without what changes from run to run or with the
+-- server's version.
+CREATE OR REPLACE FUNCTION explain(query text, options text DEFAULT 'ANALYZE, TIMING OFF, SUMMARY OFF, BUFFERS OFF')
+RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE format('EXPLAIN (COSTS OFF, %s) %s', options, query) LOOP
+		CONTINUE WHEN line ~ ('I/O:|Replaces:|Disabled: |Heap Blocks:|Storage:|Rows Removed by Join|'
+			'Index Searches:|Window:|Buckets:|Sort Method:');
+		line := regexp_replace(line, 'InitPlan \S+', 'InitPlan');
+		line := regexp_replace(line, '(Vectors: values=\d+).*', '\1 ...');
+		line := regexp_replace(line, '(rows=|"Actual Rows": )(\d+)\.00', '\1\2', 'g');
+		line := regexp_replace(line, '\n *"Disabled": false,', '', 'g');
+		line := regexp_replace(line, ' \(returns \$\d+\)', '');
+		line := regexp_replace(line, '(Cache Key: (\S+)), \2$', '\1');
+		RETURN NEXT line;
+	END LOOP;
+END
+$$;
+
 -- slots_used(table): values in the table's store, live or not.
 CREATE OR REPLACE FUNCTION slots_used(tbl regclass) RETURNS bigint
 LANGUAGE sql AS 'SELECT coalesce(sum(used), 0)::bigint FROM vecseg_segments(tbl)';
