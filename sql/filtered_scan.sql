@@ -105,7 +105,9 @@ RESET vecseg.enable_custom_scan;
 -- what the scan did
 SELECT explain($$SELECT * FROM items WHERE grp < 2 AND id % 2 = 1 AND embedding[1] > 100$$);
 SELECT explain($$SELECT * FROM items WHERE grp > 5 AND embedding IS NOT NULL LIMIT 3$$);
+SET enable_seqscan = off;
 SELECT explain($$SELECT a, s.* FROM asked, LATERAL (SELECT id, embedding FROM items WHERE grp = a / 100 AND version > 0 LIMIT 1) s WHERE a < 400$$);
+RESET enable_seqscan;
 SELECT explain($$SELECT * FROM items TABLESAMPLE bernoulli (100) WHERE id % 1000 = 0$$);
 
 --
@@ -270,13 +272,13 @@ SELECT count(embedding[1]) FROM items WHERE 1 / (id - 5) >= 0 AND embedding[1] >
 SELECT count(embedding[1]) FROM items WHERE id % 7 = 1 AND 1 / (id - 4999) >= 0;
 SELECT count(*), sum(id) FROM items WHERE id % 7 = 1 AND embedding[1] IS NOT NULL;
 -- parameters
-PREPARE by_group(int, real) AS SELECT count(*), sum(embedding[5]) FROM items WHERE grp % 10 = $1 AND embedding[1] > $2;
+PREPARE by_group(int, real) AS SELECT count(*), sum(embedding[5]::numeric) FROM items WHERE grp % 10 = $1 AND embedding[1] > $2;
 SET plan_cache_mode = force_generic_plan;
 EXPLAIN (COSTS OFF) EXECUTE by_group(3, 0);
 EXECUTE by_group(3, 0);
-SELECT count(*), sum(embedding[5]) FROM plain WHERE grp % 10 = 3 AND embedding[1] > 0;
+SELECT count(*), sum(embedding[5]::numeric) FROM plain WHERE grp % 10 = 3 AND embedding[1] > 0;
 EXECUTE by_group(4, 0);
-SELECT count(*), sum(embedding[5]) FROM plain WHERE grp % 10 = 4 AND embedding[1] > 0;
+SELECT count(*), sum(embedding[5]::numeric) FROM plain WHERE grp % 10 = 4 AND embedding[1] > 0;
 EXECUTE by_group(NULL, 0);
 RESET plan_cache_mode;
 -- row security: a function that tells what it sees does not see other rows
