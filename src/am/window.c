@@ -75,8 +75,7 @@ struct VecsegWindow
 	VecsegReader *reader; /* NULL before the first value */
 	VecsegIoCounters *counters;
 	MemoryContext context;
-	MemoryContext
-		content; /* of the rows and the reader; NULL: there are none */
+	MemoryContext content; /* of rows and reader; NULL: there are none */
 	VecsegReadPart part;
 
 	AttrNumber *columns; /* wanted, ascending */

@@ -243,8 +243,7 @@ typedef struct Fate
 {
 	bool limited; /* a LIMIT applies to them */
 	bool stored;  /* they are stored */
-	bool
-		ignored; /* their values are not looked at, or only those of some rows */
+	bool ignored; /* no values are looked at, or those of some rows only */
 } Fate;
 
 static const Fate nothing_known = { 0 };

@@ -153,6 +153,16 @@ vecseg_reader_review_order(VecsegReader *reader)
 		part == VECSEG_READ_MOST ? PG_UINT64_MAX : reader->first + REVIEW_AFTER;
 }
 
+void
+vecseg_reader_expect_part(VecsegReader *reader, VecsegReadPart part)
+{
+	reader->part = part;
+	choose_way(reader);
+	reader->wide = false;
+	reader->review_at =
+		may_be_wide(reader) ? reader->first + REVIEW_AFTER : PG_UINT64_MAX;
+}
+
 VecsegReader *
 vecseg_reader_open(Relation rel, VecsegReadPart part,
 				   VecsegIoCounters *counters)
@@ -160,7 +170,6 @@ vecseg_reader_open(Relation rel, VecsegReadPart part,
 	VecsegReader *reader = palloc0(sizeof(VecsegReader));
 
 	reader->rel = rel;
-	reader->part = part;
 	reader->counters = counters != NULL ? counters : &reader->own_counters;
 	reader->reported = *reader->counters;
 	reader->context = CurrentMemoryContext;
@@ -169,10 +178,9 @@ vecseg_reader_open(Relation rel, VecsegReadPart part,
 	dlist_init(&reader->planned);
 	dlist_init(&reader->active);
 	dlist_init(&reader->unused);
-	choose_way(reader);
 	reader->wide_end = RelationGetNumberOfBlocks(rel);
 	reader->wide_left = reader->wide_end / WIDE_BLOCKS * 2;
-	reader->review_at = may_be_wide(reader) ? REVIEW_AFTER : PG_UINT64_MAX;
+	vecseg_reader_expect_part(reader, part);
 	reader->reviewed_values = reader->counters->read_values;
 	reader->reviewed_merged = reader->counters->merged;
 	reader->absent = InvalidBlockNumber;
@@ -432,16 +440,6 @@ vecseg_reader_submit(VecsegReader *reader)
 		vecseg_reader_start(reader);
 	}
 	pfree(numbers);
-}
-
-void
-vecseg_reader_expect_part(VecsegReader *reader, VecsegReadPart part)
-{
-	reader->part = part;
-	choose_way(reader);
-	reader->wide = may_be_wide(reader);
-	reader->review_at =
-		reader->wide ? reader->first + REVIEW_AFTER : PG_UINT64_MAX;
 }
 
 struct varlena *
